@@ -50,10 +50,10 @@ struct gpu_config {
 	u32 num_vmids;
 };
 
-struct gpu *gpu_create(const struct gpu_config *config,
+struct gpu *devmem_gpu_create(const struct gpu_config *config,
 		       const struct gpu_env_ops *ops, void *env);
-void gpu_destroy(struct gpu *gpu);
-u64 gpu_read(struct gpu *gpu, u64 reg);
-void gpu_write(struct gpu *gpu, u64 reg, u64 value);
+void devmem_gpu_destroy(struct gpu *gpu);
+u64 devmem_gpu_read(struct gpu *gpu, u64 reg);
+void devmem_gpu_write(struct gpu *gpu, u64 reg, u64 value);
 
 #endif /* _DEVMEM_GPU_H_ */
