@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# What the scripts share: places, messages, and git without the user's settings.
+# Sourced by bash scripts that start with 'set -euo pipefail'.
+
+me=${0##*/}
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+build=${DEVMEM_BUILD:-$top/build}
+linux=$build/linux
+
+die()
+{
+	printf '%s: %s\n' "$me" "$*" >&2
+	exit 1
+}
+
+say()
+{
+	printf '  %-8s %s\n' "$1" "${*:2}"
+}
+
+# Commits and patches must come out the same on every machine, so nobody's git
+# configuration may have a say in them.
+kgit()
+{
+	GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 \
+	GIT_COMMITTER_NAME=devmem GIT_COMMITTER_EMAIL=devmem@localhost \
+		git -C "$linux" -c core.abbrev=12 -c gc.auto=0 "$@"
+}
+
+# changed STAMP KEY: true when STAMP does not hold KEY. The caller writes the
+# stamp (echo KEY > STAMP) once the work is done.
+changed()
+{
+	[ "$(cat "$1" 2>/dev/null)" != "$2" ]
+}
+
+# One hash over the names and contents of the files below the given paths.
+hash_files()
+{
+	find "$@" -type f -print0 2>/dev/null | LC_ALL=C sort -z |
+		xargs -0r sha256sum | sha256sum | cut -d' ' -f1
+}
