@@ -36,9 +36,10 @@ changed()
 	[ "$(cat "$1" 2>/dev/null)" != "$2" ]
 }
 
-# One hash over the names and contents of the files below the given paths.
+# One hash over the names and contents of the files below the given paths, of
+# which some may be missing.
 hash_files()
 {
-	find "$@" -type f -print0 2>/dev/null | LC_ALL=C sort -z |
+	{ find "$@" -type f -print0 2>/dev/null || true; } | LC_ALL=C sort -z |
 		xargs -0r sha256sum | sha256sum | cut -d' ' -f1
 }

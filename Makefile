@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# Everything is made in build/. 'make help' tells what there is.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+FLAVOUR ?= base
+GUEST ?= plain
+S := scripts
+export KSRC KERNEL_TARBALL ACCEL JOBS DEVMEM_OPTIONS DEBIAN_MIRROR
+
+.PHONY: help
+help:
+	@sed -n -e 's/^#: \{0,1\}//p' Makefile
+
+#: devmem: device-private memory by offset, a DRM driver for it, and its tests
+#:
+#:   make demo            boot a guest and watch pages migrate (DEMO_ARGS=...)
+#:   make check           everything that a change has to pass
+#:
+#: Parts of check:
+#:   make check-gpu       the device model in user space: unit tests, fuzzing
+#:   make check-kunit     KUnit suites of the driver
+#:   make check-hmm       the kernel's hmm-tests, plain and tight guest
+#:   make check-igt       IGT tests of devmem, and the generic ones
+#:   make check-spans     device memory takes no physical addresses
+#:   make check-selftest  tests of the scripts
+#:   make lint            checkpatch, sparse, W=1, kernel-doc
+#:
+#: More:
+#:   make check-debug     IGT, KUnit and hmm-tests under KASAN, lockdep, kmemleak
+#:   make mutate          break the code on purpose; the tests have to notice
+#:   make shell           a prompt in the guest, driver loaded (GUEST=plain)
+#:
+#: Working on the code:
+#:   make tree            lay out build/linux: kernel, driver, series
+#:   make series          write the commits of build/linux back to patches/
+#:   make kernel          build kernel and modules (FLAVOUR=base or debug)
+#:   make modules         the same; only what changed is compiled
+#:   make clean           remove what was built, keep what was downloaded
+#:   make distclean       remove build/ (refused while build/linux holds work)
+#:
+#: Variables: KSRC=DIR or KERNEL_TARBALL=FILE take another kernel, ACCEL= sets
+#: QEMU's accelerator, JOBS= how many guests run at once, DEVMEM_OPTIONS= the
+#: driver's parameters, SKIP_DEPS=1 installs no packages.
+
+# Packages, kernel source, guest user space
+
+.PHONY: deps tree series
+deps:
+	@[ -n "$(SKIP_DEPS)" ] || $(S)/deps
+
+tree: deps
+	@$(S)/tree
+
+series:
+	@$(S)/series
+
+.PHONY: guest-root
+guest-root: deps
+	@$(S)/guest-root
+
+# Kernels
+
+.PHONY: kernel modules kernel-base kernel-debug
+kernel modules: kernel-$(FLAVOUR)
+
+kernel-base kernel-debug: kernel-%: tree
+	@$(S)/kernel $*
+	@$(S)/selftests $*
+
+# Programs for the guest, compiled here against the guest's libraries
+
+SYSROOT := build/guest/sysroot
+GUEST_LIB := $(SYSROOT)/usr/lib/x86_64-linux-gnu
+GUEST_CFLAGS := -O2 -g -std=gnu11 -Wall -Wextra -Wno-clobbered -Wno-unused-parameter \
+	-Werror -D_GNU_SOURCE -Iinclude/uapi \
+	-isystem $(SYSROOT)/usr/include -isystem $(SYSROOT)/usr/include/libdrm
+# The guest's libraries want a newer libc than this machine may have.
+GUEST_LDFLAGS := -Wl,--allow-shlib-undefined
+
+.PHONY: programs
+programs: guest-root
+	@$(MAKE) -f $(S)/programs.mk SYSROOT="$(SYSROOT)" GUEST_LIB="$(GUEST_LIB)" \
+		GUEST_CFLAGS="$(GUEST_CFLAGS)" GUEST_LDFLAGS="$(GUEST_LDFLAGS)"
+
+.PHONY: guest-base guest-debug
+guest-base guest-debug: guest-%: kernel-% programs
+	@$(S)/guest-overlay $*
+
+# Tests
+
+.PHONY: check check-kunit check-hmm check-igt check-spans check-debug
+check check-kunit check-hmm check-igt check-spans: guest-base
+	@$(S)/check $(@:check-%=%)
+
+check-debug: guest-base guest-debug
+	@$(S)/check debug
+
+.PHONY: check-gpu check-selftest lint mutate
+check-gpu: deps
+	@$(S)/check gpu
+
+check-selftest: tree
+	@$(S)/check selftest
+
+lint: kernel-base programs
+	@$(S)/check lint
+
+mutate: guest-base
+	@$(S)/mutate $(MUTATIONS)
+
+# Interactive
+
+.PHONY: demo shell
+demo: guest-base
+	@$(S)/guest-program $(GUEST) svm_demo $(DEMO_ARGS)
+
+shell: guest-base
+	@$(S)/guest-shell $(GUEST)
+
+.PHONY: clean distclean
+clean:
+	@$(S)/clean
+
+distclean:
+	@$(S)/clean --all
