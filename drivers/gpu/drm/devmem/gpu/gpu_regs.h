@@ -37,6 +37,10 @@
 #define GPU_IRQ_FAULT			(1ull << 0)	/* new entry in the fault ring */
 #define GPU_IRQ_QUEUE			(1ull << 1)	/* a queue completed something */
 #define GPU_IRQ_COPY			(1ull << 2)	/* the copy engine completed something */
+#define GPU_IRQ_ALL			(GPU_IRQ_FAULT | GPU_IRQ_QUEUE | GPU_IRQ_COPY)
+
+/* Every ring: entries that it can have at most */
+#define GPU_MAX_RING_ENTRIES		65536
 
 /*
  * Fault ring: an array of struct gpu_fault in VRAM. The device writes at TAIL,
@@ -75,7 +79,8 @@
 
 /* Queues: rings of struct gpu_job in VRAM */
 #define GPU_MAX_QUEUES			128
-#define GPU_REG_QUEUE(q, reg)		(0x8000 + 0x100 * (u64)(q) + (reg))
+#define GPU_QUEUE_STRIDE		0x100
+#define GPU_REG_QUEUE(q, reg)		(0x8000 + GPU_QUEUE_STRIDE * (u64)(q) + (reg))
 #define GPU_QUEUE_BASE			0x00	/* VRAM address, aligned to 4 KiB */
 #define GPU_QUEUE_SIZE			0x08	/* entries, power of two */
 #define GPU_QUEUE_VMID			0x10
