@@ -1,0 +1,548 @@
+// SPDX-License-Identifier: MIT
+/* Copyright (c) 2026 devmem developers */
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "drmtest.h"
+#include "igt_core.h"
+#include "igt_devmem.h"
+#include "igt_kmod.h"
+#include "igt_syncobj.h"
+#include "ioctl_wrappers.h"
+
+#define MODULE_PARAMETERS	"/sys/module/devmem/parameters"
+
+static size_t page_size(void)
+{
+	return sysconf(_SC_PAGESIZE);
+}
+
+static int devmem_ioctl(int fd, unsigned long request, void *arg)
+{
+	return igt_ioctl(fd, request, arg) ? -errno : 0;
+}
+
+int __igt_devmem_get_param(int fd, uint32_t param, uint64_t *value)
+{
+	struct drm_devmem_get_param args = { .param = param };
+	int err = devmem_ioctl(fd, DRM_IOCTL_DEVMEM_GET_PARAM, &args);
+
+	*value = args.value;
+	return err;
+}
+
+uint64_t igt_devmem_get_param(int fd, uint32_t param)
+{
+	uint64_t value;
+
+	igt_assert_eq(__igt_devmem_get_param(fd, param, &value), 0);
+	return value;
+}
+
+int __igt_devmem_vm_create(int fd, uint32_t flags, uint32_t *vm)
+{
+	struct drm_devmem_vm_create args = { .flags = flags };
+	int err = devmem_ioctl(fd, DRM_IOCTL_DEVMEM_VM_CREATE, &args);
+
+	*vm = args.vm_id;
+	return err;
+}
+
+uint32_t igt_devmem_vm_create(int fd, uint32_t flags)
+{
+	uint32_t vm;
+
+	igt_assert_eq(__igt_devmem_vm_create(fd, flags, &vm), 0);
+	igt_assert_neq(vm, 0);
+	return vm;
+}
+
+int __igt_devmem_vm_destroy(int fd, uint32_t vm)
+{
+	struct drm_devmem_vm_destroy args = { .vm_id = vm };
+
+	return devmem_ioctl(fd, DRM_IOCTL_DEVMEM_VM_DESTROY, &args);
+}
+
+void igt_devmem_vm_destroy(int fd, uint32_t vm)
+{
+	igt_assert_eq(__igt_devmem_vm_destroy(fd, vm), 0);
+}
+
+int __igt_devmem_queue_create(int fd, uint32_t vm, uint32_t *queue)
+{
+	struct drm_devmem_queue_create args = { .vm_id = vm };
+	int err = devmem_ioctl(fd, DRM_IOCTL_DEVMEM_QUEUE_CREATE, &args);
+
+	*queue = args.queue_id;
+	return err;
+}
+
+uint32_t igt_devmem_queue_create(int fd, uint32_t vm)
+{
+	uint32_t queue;
+
+	igt_assert_eq(__igt_devmem_queue_create(fd, vm, &queue), 0);
+	igt_assert_neq(queue, 0);
+	return queue;
+}
+
+int __igt_devmem_queue_destroy(int fd, uint32_t queue)
+{
+	struct drm_devmem_queue_destroy args = { .queue_id = queue };
+
+	return devmem_ioctl(fd, DRM_IOCTL_DEVMEM_QUEUE_DESTROY, &args);
+}
+
+void igt_devmem_queue_destroy(int fd, uint32_t queue)
+{
+	igt_assert_eq(__igt_devmem_queue_destroy(fd, queue), 0);
+}
+
+int __igt_devmem_queue_query(int fd, uint32_t queue, struct drm_devmem_queue_query *query)
+{
+	memset(query, 0, sizeof(*query));
+	query->queue_id = queue;
+	return devmem_ioctl(fd, DRM_IOCTL_DEVMEM_QUEUE_QUERY, query);
+}
+
+struct drm_devmem_queue_query igt_devmem_queue_query(int fd, uint32_t queue)
+{
+	struct drm_devmem_queue_query query;
+
+	igt_assert_eq(__igt_devmem_queue_query(fd, queue, &query), 0);
+	return query;
+}
+
+int __igt_devmem_exec(int fd, uint32_t queue, const void *batch,
+		      const struct drm_devmem_sync *syncs, uint32_t num_syncs)
+{
+	struct drm_devmem_exec args = {
+		.queue_id = queue,
+		.batch_addr = (uintptr_t)batch,
+		.syncs = (uintptr_t)syncs,
+		.num_syncs = num_syncs,
+	};
+
+	return devmem_ioctl(fd, DRM_IOCTL_DEVMEM_EXEC, &args);
+}
+
+void igt_devmem_exec(int fd, uint32_t queue, const void *batch,
+		     const struct drm_devmem_sync *syncs, uint32_t num_syncs)
+{
+	igt_assert_eq(__igt_devmem_exec(fd, queue, batch, syncs, num_syncs), 0);
+}
+
+int __igt_devmem_residency(int fd, uint32_t vm, const void *addr, size_t length, uint8_t *pages)
+{
+	struct drm_devmem_query_residency args = {
+		.vm_id = vm,
+		.addr = (uintptr_t)addr,
+		.length = length,
+		.data = (uintptr_t)pages,
+	};
+
+	return devmem_ioctl(fd, DRM_IOCTL_DEVMEM_QUERY_RESIDENCY, &args);
+}
+
+struct drm_devmem_stats igt_devmem_stats(int fd, uint32_t vm)
+{
+	struct drm_devmem_stats stats = {};
+	struct drm_devmem_query_stats args = {
+		.vm_id = vm,
+		.size = sizeof(stats),
+		.data = (uintptr_t)&stats,
+	};
+
+	igt_assert_eq(devmem_ioctl(fd, DRM_IOCTL_DEVMEM_QUERY_STATS, &args), 0);
+	return stats;
+}
+
+void *igt_devmem_shared_alloc(size_t size)
+{
+	void *ptr = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	igt_assert(ptr != MAP_FAILED);
+	return ptr;
+}
+
+void igt_devmem_shared_free(void *ptr, size_t size)
+{
+	munmap(ptr, size);
+}
+
+void *igt_devmem_anon_alloc(size_t size)
+{
+	const size_t align = 2ul << 20, page = page_size();
+	size_t total = size + 2 * align;
+	char *base, *ptr;
+
+	base = mmap(NULL, total, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	igt_assert(base != MAP_FAILED);
+	ptr = (char *)(((uintptr_t)base + page + align - 1) & ~(align - 1));
+	igt_assert_eq(mprotect(ptr, size, PROT_READ | PROT_WRITE), 0);
+	if (ptr - page > base)
+		munmap(base, ptr - page - base);
+	munmap(ptr + size + page, base + total - (ptr + size + page));
+
+	return ptr;
+}
+
+void igt_devmem_anon_free(void *ptr, size_t size)
+{
+	munmap((char *)ptr - page_size(), size + 2 * page_size());
+}
+
+void igt_devmem_batch_init(struct igt_devmem_batch *b, unsigned int max)
+{
+	b->cmds = igt_devmem_shared_alloc(max * sizeof(*b->cmds));
+	b->count = 0;
+	b->max = max;
+}
+
+void igt_devmem_batch_fini(struct igt_devmem_batch *b)
+{
+	igt_devmem_shared_free(b->cmds, b->max * sizeof(*b->cmds));
+	b->cmds = NULL;
+}
+
+unsigned int igt_devmem_emit(struct igt_devmem_batch *b, struct drm_devmem_cmd cmd)
+{
+	igt_assert_lt(b->count, b->max);
+	b->cmds[b->count] = cmd;
+	return b->count++;
+}
+
+unsigned int igt_devmem_end(struct igt_devmem_batch *b)
+{
+	return igt_devmem_emit(b, (struct drm_devmem_cmd){ .op = DRM_DEVMEM_CMD_END });
+}
+
+unsigned int igt_devmem_store(struct igt_devmem_batch *b, const void *addr,
+			      uint64_t value, unsigned int width)
+{
+	return igt_devmem_emit(b, (struct drm_devmem_cmd){
+		.op = DRM_DEVMEM_CMD_STORE, .width = width, .a = (uintptr_t)addr, .b = value,
+	});
+}
+
+unsigned int igt_devmem_load(struct igt_devmem_batch *b, unsigned int rd,
+			     const void *addr, unsigned int width)
+{
+	return igt_devmem_emit(b, (struct drm_devmem_cmd){
+		.op = DRM_DEVMEM_CMD_LOAD, .width = width, .rd = rd, .a = (uintptr_t)addr,
+	});
+}
+
+unsigned int igt_devmem_store_reg(struct igt_devmem_batch *b, const void *addr,
+				  unsigned int rb, unsigned int width)
+{
+	return igt_devmem_emit(b, (struct drm_devmem_cmd){
+		.op = DRM_DEVMEM_CMD_STORE, .width = width, .rb = rb, .a = (uintptr_t)addr,
+	});
+}
+
+unsigned int igt_devmem_copy(struct igt_devmem_batch *b, void *dst,
+			     const void *src, uint64_t size)
+{
+	return igt_devmem_emit(b, (struct drm_devmem_cmd){
+		.op = DRM_DEVMEM_CMD_COPY,
+		.a = (uintptr_t)dst, .b = (uintptr_t)src, .c = size,
+	});
+}
+
+unsigned int igt_devmem_fill(struct igt_devmem_batch *b, void *addr, uint64_t value,
+			     unsigned int width, uint64_t size)
+{
+	return igt_devmem_emit(b, (struct drm_devmem_cmd){
+		.op = DRM_DEVMEM_CMD_FILL, .width = width,
+		.a = (uintptr_t)addr, .b = value, .c = size,
+	});
+}
+
+unsigned int igt_devmem_atomic(struct igt_devmem_batch *b, unsigned int sub, unsigned int rd,
+			       void *addr, uint64_t operand, unsigned int width)
+{
+	return igt_devmem_emit(b, (struct drm_devmem_cmd){
+		.op = DRM_DEVMEM_CMD_ATOMIC, .sub = sub, .width = width, .rd = rd,
+		.a = (uintptr_t)addr, .b = operand,
+	});
+}
+
+unsigned int igt_devmem_wait(struct igt_devmem_batch *b, const void *addr,
+			     unsigned int compare, uint64_t value, unsigned int width)
+{
+	return igt_devmem_emit(b, (struct drm_devmem_cmd){
+		.op = DRM_DEVMEM_CMD_WAIT, .sub = compare, .width = width,
+		.a = (uintptr_t)addr, .b = value, .c = ~0ull,
+	});
+}
+
+unsigned int igt_devmem_alu(struct igt_devmem_batch *b, unsigned int rd, unsigned int ra,
+			    unsigned int sub, uint64_t immediate)
+{
+	return igt_devmem_emit(b, (struct drm_devmem_cmd){
+		.op = DRM_DEVMEM_CMD_ALU, .sub = sub, .rd = rd, .ra = ra, .b = immediate,
+	});
+}
+
+unsigned int igt_devmem_branch(struct igt_devmem_batch *b, unsigned int ra, unsigned int compare,
+			       uint64_t immediate, unsigned int target)
+{
+	int64_t distance = (int64_t)target - b->count;
+
+	return igt_devmem_emit(b, (struct drm_devmem_cmd){
+		.op = DRM_DEVMEM_CMD_BRANCH, .sub = compare, .ra = ra,
+		.b = immediate, .c = distance * DRM_DEVMEM_CMD_SIZE,
+	});
+}
+
+void igt_devmem_init(struct igt_devmem *d, int fd, uint32_t vm_flags)
+{
+	d->fd = fd;
+	d->vm = igt_devmem_vm_create(fd, vm_flags);
+	d->queue = igt_devmem_queue_create(fd, d->vm);
+	d->syncobj = syncobj_create(fd, 0);
+	igt_devmem_batch_init(&d->batch, 1024);
+	d->pages = igt_devmem_shared_alloc(IGT_DEVMEM_MAX_RANGE / page_size());
+}
+
+void igt_devmem_fini(struct igt_devmem *d)
+{
+	igt_devmem_shared_free(d->pages, IGT_DEVMEM_MAX_RANGE / page_size());
+	igt_devmem_batch_fini(&d->batch);
+	syncobj_destroy(d->fd, d->syncobj);
+	igt_devmem_queue_destroy(d->fd, d->queue);
+	igt_devmem_vm_destroy(d->fd, d->vm);
+}
+
+void igt_devmem_submit(struct igt_devmem *d)
+{
+	struct drm_devmem_sync sync = {
+		.type = DRM_DEVMEM_SYNC_SYNCOBJ,
+		.flags = DRM_DEVMEM_SYNC_SIGNAL,
+		.handle = d->syncobj,
+	};
+
+	igt_devmem_end(&d->batch);
+	syncobj_reset(d->fd, &d->syncobj, 1);
+	igt_devmem_exec(d->fd, d->queue, d->batch.cmds, &sync, 1);
+}
+
+int64_t igt_devmem_deadline(int64_t ns)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000ll + now.tv_nsec + ns;
+}
+
+bool igt_devmem_done(struct igt_devmem *d, int64_t timeout_ns)
+{
+	return syncobj_wait(d->fd, &d->syncobj, 1, igt_devmem_deadline(timeout_ns), 0, NULL);
+}
+
+uint32_t __igt_devmem_run(struct igt_devmem *d)
+{
+	uint32_t before = igt_devmem_queue_query(d->fd, d->queue).errors;
+	struct drm_devmem_queue_query query;
+
+	igt_devmem_submit(d);
+	igt_assert_f(igt_devmem_done(d, IGT_DEVMEM_TIMEOUT_NS), "batch did not end\n");
+	d->batch.count = 0;
+
+	query = igt_devmem_queue_query(d->fd, d->queue);
+	if (query.errors == before)
+		return DRM_DEVMEM_ERROR_NONE;
+	return query.error;
+}
+
+void igt_devmem_run(struct igt_devmem *d)
+{
+	uint32_t error = __igt_devmem_run(d);
+
+	if (error != DRM_DEVMEM_ERROR_NONE) {
+		struct drm_devmem_queue_query query = igt_devmem_queue_query(d->fd, d->queue);
+
+		igt_assert_f(error == DRM_DEVMEM_ERROR_NONE,
+			     "batch error %u: access %u to %#llx by command %lld\n",
+			     error, query.access, (unsigned long long)query.fault_addr,
+			     (long long)(query.command_addr - (uintptr_t)d->batch.cmds) /
+			     DRM_DEVMEM_CMD_SIZE);
+	}
+}
+
+/* Fill d->pages for the pages of the range and return how many they are. */
+static size_t query_pages(struct igt_devmem *d, const void *addr, size_t length)
+{
+	uintptr_t start = (uintptr_t)addr & ~(page_size() - 1);
+	uintptr_t end = ((uintptr_t)addr + length + page_size() - 1) & ~(page_size() - 1);
+	int err, tries = 0;
+
+	igt_assert_lte_u64(end - start, IGT_DEVMEM_MAX_RANGE);
+	do {
+		err = __igt_devmem_residency(d->fd, d->vm, (void *)start, end - start, d->pages);
+	} while (err == -EBUSY && ++tries < 10);
+	igt_assert_eq(err, 0);
+
+	return (end - start) / page_size();
+}
+
+/* Runs of equal bytes, such as "16x D-gw 4x S---". */
+static void print_pages(const uint8_t *pages, size_t count)
+{
+	static const char location[] = ".SDP????";
+	size_t i, run, lines = 0;
+
+	for (i = 0; i < count && lines < 16; i += run, lines++) {
+		for (run = 1; i + run < count && pages[i + run] == pages[i]; run++)
+			;
+		igt_info("  page %5zu: %5zu x %c%s%s%s%s\n", i, run,
+			 location[pages[i] & DRM_DEVMEM_RESIDENCY_LOCATION],
+			 pages[i] & DRM_DEVMEM_RESIDENCY_CPU_WRITE ? " cpu-write" : "",
+			 pages[i] & DRM_DEVMEM_RESIDENCY_GPU_MAPPED ? " gpu-mapped" : "",
+			 pages[i] & DRM_DEVMEM_RESIDENCY_GPU_WRITE ? " gpu-write" : "",
+			 pages[i] & DRM_DEVMEM_RESIDENCY_LARGE ? " large" : "");
+	}
+	if (i < count)
+		igt_info("  ... of %zu pages\n", count);
+}
+
+bool igt_devmem_pages_are(struct igt_devmem *d, const void *addr, size_t length, uint8_t mask,
+			  uint8_t value)
+{
+	size_t i, count = query_pages(d, addr, length);
+
+	for (i = 0; i < count; i++) {
+		if ((d->pages[i] & mask) != value) {
+			igt_info("page %zu of %p is %#x, not %#x under %#x\n", i, addr,
+				 d->pages[i], value, mask);
+			print_pages(d->pages, count);
+			return false;
+		}
+	}
+	return true;
+}
+
+bool igt_devmem_location_is(struct igt_devmem *d, const void *addr, size_t length,
+			    enum drm_devmem_location location)
+{
+	return igt_devmem_pages_are(d, addr, length, DRM_DEVMEM_RESIDENCY_LOCATION, location);
+}
+
+size_t igt_devmem_count(struct igt_devmem *d, const void *addr, size_t length,
+			enum drm_devmem_location location)
+{
+	size_t i, found = 0, count = query_pages(d, addr, length);
+
+	for (i = 0; i < count; i++)
+		found += (d->pages[i] & DRM_DEVMEM_RESIDENCY_LOCATION) == location;
+	return found;
+}
+
+bool igt_devmem_vram_comes_back(int fd, uint64_t bytes)
+{
+	uint64_t now = 0;
+	int i;
+
+	for (i = 0; i < 500; i++) {
+		now = igt_devmem_get_param(fd, DRM_DEVMEM_PARAM_VRAM_FREE);
+		if (now >= bytes)
+			return true;
+		usleep(10000);
+	}
+	igt_info("VRAM: %llu bytes free, expected %llu\n", (unsigned long long)now,
+		 (unsigned long long)bytes);
+	return false;
+}
+
+bool igt_devmem_has_module_param(const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), MODULE_PARAMETERS "/%s", name);
+	return !access(path, R_OK);
+}
+
+int igt_devmem_unload_once(void)
+{
+	return syscall(SYS_delete_module, "devmem", O_NONBLOCK) ? -errno : 0;
+}
+
+/* Parameters of the module before the first reload, or an empty string. */
+static char found_with[512];
+static bool reloaded;
+
+static void remember_params(void)
+{
+	DIR *dir = opendir(MODULE_PARAMETERS);
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		size_t used = strlen(found_with);
+		char path[512], value[64] = "";
+		FILE *file;
+
+		snprintf(path, sizeof(path), MODULE_PARAMETERS "/%s", entry->d_name);
+		file = entry->d_name[0] == '.' ? NULL : fopen(path, "r");
+		if (!file)
+			continue;
+		if (fgets(value, sizeof(value), file)) {
+			value[strcspn(value, "\n")] = 0;
+			snprintf(found_with + used, sizeof(found_with) - used, "%s%s=%s",
+				 used ? " " : "", entry->d_name, value);
+		}
+		fclose(file);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+/* Whoever closed the device last may still be about to let go of it. */
+static int unload(void)
+{
+	int err, tries = 0;
+
+	do {
+		err = igt_devmem_unload_once();
+		if (err == -EAGAIN || err == -EBUSY)
+			usleep(20000);
+	} while ((err == -EAGAIN || err == -EBUSY) && ++tries < 100);
+
+	return err == -ENOENT ? 0 : err;
+}
+
+static void restore_at_exit(int sig)
+{
+	if (reloaded && !unload())
+		igt_kmod_load("devmem", found_with);
+	reloaded = false;
+}
+
+void igt_devmem_reload(const char *options)
+{
+	if (!reloaded) {
+		remember_params();
+		igt_install_exit_handler(restore_at_exit);
+	}
+	igt_assert_eq(unload(), 0);
+	reloaded = true;
+	igt_assert_eq(igt_kmod_load("devmem", options), 0);
+}
+
+void igt_devmem_restore(void)
+{
+	if (!reloaded)
+		return;
+	igt_assert_eq(unload(), 0);
+	igt_assert_eq(igt_kmod_load("devmem", found_with), 0);
+	reloaded = false;
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) 2026 devmem developers */
+#ifndef IGT_DEVMEM_H
+#define IGT_DEVMEM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "devmem_drm.h"
+
+/*
+ * Ioctl wrappers. Those with two underscores return zero or a negative errno,
+ * the others fail the test.
+ */
+int __igt_devmem_get_param(int fd, uint32_t param, uint64_t *value);
+uint64_t igt_devmem_get_param(int fd, uint32_t param);
+int __igt_devmem_vm_create(int fd, uint32_t flags, uint32_t *vm);
+uint32_t igt_devmem_vm_create(int fd, uint32_t flags);
+int __igt_devmem_vm_destroy(int fd, uint32_t vm);
+void igt_devmem_vm_destroy(int fd, uint32_t vm);
+int __igt_devmem_queue_create(int fd, uint32_t vm, uint32_t *queue);
+uint32_t igt_devmem_queue_create(int fd, uint32_t vm);
+int __igt_devmem_queue_destroy(int fd, uint32_t queue);
+void igt_devmem_queue_destroy(int fd, uint32_t queue);
+int __igt_devmem_queue_query(int fd, uint32_t queue, struct drm_devmem_queue_query *query);
+struct drm_devmem_queue_query igt_devmem_queue_query(int fd, uint32_t queue);
+int __igt_devmem_exec(int fd, uint32_t queue, const void *batch,
+		      const struct drm_devmem_sync *syncs, uint32_t num_syncs);
+void igt_devmem_exec(int fd, uint32_t queue, const void *batch,
+		     const struct drm_devmem_sync *syncs, uint32_t num_syncs);
+int __igt_devmem_residency(int fd, uint32_t vm, const void *addr, size_t length, uint8_t *pages);
+struct drm_devmem_stats igt_devmem_stats(int fd, uint32_t vm);
+
+/*
+ * Memory that both sides use in place, so that a test that reads or writes it
+ * moves nothing else. Whole pages; zero to begin with.
+ */
+void *igt_devmem_shared_alloc(size_t size);
+void igt_devmem_shared_free(void *ptr, size_t size);
+
+/*
+ * Private anonymous memory aligned to 2 MiB, in a mapping of its own: pages
+ * without access on both sides keep it from being merged with a neighbour, so
+ * that a chunk never holds anything else.
+ */
+void *igt_devmem_anon_alloc(size_t size);
+void igt_devmem_anon_free(void *ptr, size_t size);
+
+/*
+ * A batch in shared memory. Each function appends a command and returns its
+ * index, which igt_devmem_branch() takes.
+ */
+struct igt_devmem_batch {
+	struct drm_devmem_cmd *cmds;
+	unsigned int count;
+	unsigned int max;
+};
+
+void igt_devmem_batch_init(struct igt_devmem_batch *b, unsigned int max);
+void igt_devmem_batch_fini(struct igt_devmem_batch *b);
+unsigned int igt_devmem_emit(struct igt_devmem_batch *b, struct drm_devmem_cmd cmd);
+unsigned int igt_devmem_end(struct igt_devmem_batch *b);
+unsigned int igt_devmem_store(struct igt_devmem_batch *b, const void *addr,
+			      uint64_t value, unsigned int width);
+unsigned int igt_devmem_load(struct igt_devmem_batch *b, unsigned int rd,
+			     const void *addr, unsigned int width);
+unsigned int igt_devmem_store_reg(struct igt_devmem_batch *b, const void *addr,
+				  unsigned int rb, unsigned int width);
+unsigned int igt_devmem_copy(struct igt_devmem_batch *b, void *dst,
+			     const void *src, uint64_t size);
+unsigned int igt_devmem_fill(struct igt_devmem_batch *b, void *addr, uint64_t value,
+			     unsigned int width, uint64_t size);
+unsigned int igt_devmem_atomic(struct igt_devmem_batch *b, unsigned int sub, unsigned int rd,
+			       void *addr, uint64_t operand, unsigned int width);
+unsigned int igt_devmem_wait(struct igt_devmem_batch *b, const void *addr,
+			     unsigned int compare, uint64_t value, unsigned int width);
+/* r[rd] = r[ra] @sub immediate */
+unsigned int igt_devmem_alu(struct igt_devmem_batch *b, unsigned int rd, unsigned int ra,
+			    unsigned int sub, uint64_t immediate);
+/* go on at command @target if r[ra] @compare immediate */
+unsigned int igt_devmem_branch(struct igt_devmem_batch *b, unsigned int ra, unsigned int compare,
+			       uint64_t immediate, unsigned int target);
+
+/* Everything a test needs to run batches: a VM, a queue, a batch. */
+struct igt_devmem {
+	int fd;
+	uint32_t vm;
+	uint32_t queue;
+	uint32_t syncobj;
+	struct igt_devmem_batch batch;
+	uint8_t *pages;
+};
+
+/* Batches of a test are over within seconds, or something is wrong. */
+#define IGT_DEVMEM_TIMEOUT_NS	(60ll * 1000 * 1000 * 1000)
+
+/* Longest range that igt_devmem_location_is() and friends look at, in bytes. */
+#define IGT_DEVMEM_MAX_RANGE	(256ul << 20)
+
+void igt_devmem_init(struct igt_devmem *d, int fd, uint32_t vm_flags);
+void igt_devmem_fini(struct igt_devmem *d);
+
+/* Start d->batch, which gets its end here; a new one can then be built by the caller. */
+void igt_devmem_submit(struct igt_devmem *d);
+bool igt_devmem_done(struct igt_devmem *d, int64_t timeout_ns);
+
+/*
+ * Run d->batch to its end and empty it. The first returns what went wrong, an
+ * enum drm_devmem_error, the second fails the test if something did.
+ */
+uint32_t __igt_devmem_run(struct igt_devmem *d);
+void igt_devmem_run(struct igt_devmem *d);
+
+/* CLOCK_MONOTONIC in @ns from now, as syncobj waits take it. */
+int64_t igt_devmem_deadline(int64_t ns);
+
+/*
+ * Where the pages that hold [@addr, @addr + @length) are. True if for each of
+ * them (byte & @mask) is @value; else all of them are printed as a map.
+ */
+bool igt_devmem_pages_are(struct igt_devmem *d, const void *addr, size_t length, uint8_t mask,
+			  uint8_t value);
+bool igt_devmem_location_is(struct igt_devmem *d, const void *addr, size_t length,
+			    enum drm_devmem_location location);
+/* How many pages of the range are at @location. */
+size_t igt_devmem_count(struct igt_devmem *d, const void *addr, size_t length,
+			enum drm_devmem_location location);
+
+/* Wait until PARAM_VRAM_FREE is at least @bytes: memory is given back in its own time. */
+bool igt_devmem_vram_comes_back(int fd, uint64_t bytes);
+
+/*
+ * The driver's module. igt_devmem_reload() unloads and loads it; the parameters
+ * that it was found with come back by igt_devmem_restore() or when the test
+ * exits. Nobody may have the device open.
+ */
+bool igt_devmem_has_module_param(const char *name);
+int igt_devmem_unload_once(void);
+void igt_devmem_reload(const char *options);
+void igt_devmem_restore(void);
+
+#endif /* IGT_DEVMEM_H */
