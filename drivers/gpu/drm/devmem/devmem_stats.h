@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Copyright (c) 2026 devmem developers */
+#ifndef _DEVMEM_STATS_H_
+#define _DEVMEM_STATS_H_
+
+#include <linux/atomic.h>
+#include <linux/kref.h>
+#include <linux/types.h>
+
+struct drm_devmem_stats;
+
+/**
+ * enum devmem_stat - counters of a VM, in the order of struct drm_devmem_stats
+ */
+enum devmem_stat {
+	DEVMEM_STAT_GPU_FAULTS,
+	DEVMEM_STAT_GPU_FAULTS_SPURIOUS,
+	DEVMEM_STAT_GPU_FAULTS_FAILED,
+	DEVMEM_STAT_CPU_FAULTS,
+	DEVMEM_STAT_TO_DEVICE_BYTES,
+	DEVMEM_STAT_TO_DEVICE_COUNT,
+	DEVMEM_STAT_TO_DEVICE_FAILED,
+	DEVMEM_STAT_TO_SYSTEM_BYTES,
+	DEVMEM_STAT_EVICTED_BYTES,
+	DEVMEM_STAT_EVICTED_COUNT,
+	DEVMEM_STAT_INVALIDATIONS,
+	DEVMEM_STAT_FAULT_NS,
+	DEVMEM_STAT_NUM,
+};
+
+/**
+ * struct devmem_stats - counters of a VM
+ *
+ * Outlives the VM while device memory that it allocated is in use.
+ */
+struct devmem_stats {
+	/** @kref: references of the VM and of its allocations. */
+	struct kref kref;
+	/** @count: by &enum devmem_stat. */
+	atomic64_t count[DEVMEM_STAT_NUM];
+};
+
+struct devmem_stats *devmem_stats_create(void);
+struct devmem_stats *devmem_stats_get(struct devmem_stats *stats);
+void devmem_stats_put(struct devmem_stats *stats);
+void devmem_stats_read(struct devmem_stats *stats,
+		       struct drm_devmem_stats *out);
+
+/**
+ * devmem_stats_add() - add to a counter
+ * @stats: the counters
+ * @stat: which one
+ * @value: what to add
+ *
+ * Context: any.
+ */
+static inline void devmem_stats_add(struct devmem_stats *stats,
+				    enum devmem_stat stat, u64 value)
+{
+	atomic64_add(value, &stats->count[stat]);
+}
+
+#endif /* _DEVMEM_STATS_H_ */
