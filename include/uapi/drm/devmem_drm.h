@@ -283,14 +283,15 @@ struct drm_devmem_exec {
  * enum drm_devmem_location - where memory is, low bits of a residency byte
  */
 enum drm_devmem_location {
-	/** @DRM_DEVMEM_LOCATION_NONE: nothing there the CPU page table shows. */
+	/**
+	 * @DRM_DEVMEM_LOCATION_NONE: not mapped by the process, not populated,
+	 * swapped out, on the way, or in the memory of another device.
+	 */
 	DRM_DEVMEM_LOCATION_NONE = 0,
 	/** @DRM_DEVMEM_LOCATION_SYSTEM: in system memory. */
 	DRM_DEVMEM_LOCATION_SYSTEM = 1,
 	/** @DRM_DEVMEM_LOCATION_DEVICE: in the memory of this device. */
 	DRM_DEVMEM_LOCATION_DEVICE = 2,
-	/** @DRM_DEVMEM_LOCATION_PEER: in the memory of another device in reach. */
-	DRM_DEVMEM_LOCATION_PEER = 3,
 };
 
 /** DRM_DEVMEM_RESIDENCY_LOCATION - mask of &enum drm_devmem_location. */

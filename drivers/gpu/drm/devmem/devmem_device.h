@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Copyright (c) 2026 devmem developers */
+#ifndef _DEVMEM_DEVICE_H_
+#define _DEVMEM_DEVICE_H_
+
+#include <drm/drm_device.h>
+#include <drm/drm_file.h>
+#include <linux/types.h>
+#include <linux/xarray.h>
+
+#include "devmem_copy.h"
+#include "devmem_fault.h"
+#include "devmem_hw.h"
+#include "devmem_region.h"
+#include "devmem_vram.h"
+#include "gpu/gpu_regs.h"
+
+struct devmem_queue;
+
+/**
+ * DOC: Locking
+ *
+ * The locks of the driver, outermost first. Whoever holds one may take those
+ * below it only.
+ *
+ * 1. &devmem_file.lock (mutex): ids of VMs and queues of one open file.
+ * 2. &devmem_vm.lock (mutex): the SVM ranges of a VM; held while a GPU fault is
+ *    served. drm_gpusvm has no lock of its own for its range trees.
+ * 3. mmap_lock of the mirrored process, taken by drm_gpusvm and drm_pagemap.
+ * 4. folio locks, during migration.
+ * 5. &drm_gpusvm.notifier_lock (rwsem): written by the MMU notifier, read while
+ *    translations are committed. Nothing below may allocate memory that
+ *    reclaim has to find.
+ * 6. &devmem_vm.pt_lock (mutex): the GPU page table of a VM.
+ * 7. &devmem_hw.tlb_lock (mutex): the TLB registers.
+ *
+ * On their own, below the folio locks and never with each other:
+ *
+ * - &devmem_vram.lock (mutex): the VRAM allocator and its LRU list. Not held
+ *   while an allocation is evicted.
+ * - &devmem_copy.lock (mutex): the ring of the copy engine, held until the
+ *   engine is done with what was put there.
+ * - &devmem_queue.submit_lock (mutex): orders submissions. May be taken under
+ *   &devmem_file.lock.
+ * - &devmem_queue.hw_lock (mutex): ring and fences of a queue. May be taken under
+ *   &devmem_file.lock, and is when fences are signalled.
+ * - &devmem_region.lock (spinlock): whether the drm_pagemap is alive.
+ * - &devmem_vm.gc_lock (spinlock): list of ranges that lost their memory.
+ */
+
+/**
+ * struct devmem_device - one software GPU and its DRM device
+ */
+struct devmem_device {
+	/** @drm: DRM device; its parent is the faux device. */
+	struct drm_device drm;
+	/** @hw: transport to the GPU: registers, VRAM window, interrupt. */
+	struct devmem_hw hw;
+	/** @vram: allocator of VRAM. */
+	struct devmem_vram vram;
+	/** @region: device-private pages of the VRAM. */
+	struct devmem_region region;
+	/** @copy: copy engine. */
+	struct devmem_copy copy;
+	/** @fault: fault ring. */
+	struct devmem_fault_ring fault;
+	/** @vms: VMs by hardware VMID, with references by lookup under its lock. */
+	struct xarray vms;
+	/** @queues: &struct devmem_queue by hardware queue number. */
+	struct xarray queues;
+	/** @chunk_sizes: migration sizes in bytes, descending, for drm_gpusvm. */
+	unsigned long chunk_sizes[3];
+	/** @num_chunks: entries of @chunk_sizes. */
+	int num_chunks;
+	/** @job_timeout_ms: a batch that runs longer is reset. */
+	unsigned int job_timeout_ms;
+	/** @timeout_wq: resets queues. */
+	struct workqueue_struct *timeout_wq;
+};
+
+/**
+ * struct devmem_file - objects of one open file
+ */
+struct devmem_file {
+	/** @lock: protects what follows against concurrent ioctls. */
+	struct mutex lock;
+	/** @vms: &struct devmem_vm by handle. */
+	struct xarray vms;
+	/** @queues: &struct devmem_queue by handle. */
+	struct xarray queues;
+	/** @busy: nanoseconds that queues were busy which are gone. */
+	u64 busy;
+};
+
+static inline struct devmem_device *to_devmem(struct drm_device *drm)
+{
+	return container_of(drm, struct devmem_device, drm);
+}
+
+#endif /* _DEVMEM_DEVICE_H_ */

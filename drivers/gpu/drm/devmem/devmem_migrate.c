@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Copyright (c) 2026 devmem developers */
+
+#include <drm/drm_drv.h>
+#include <drm/drm_print.h>
+#include <linux/migrate.h>
+#include <linux/sched/mm.h>
+
+#include "devmem_device.h"
+#include "devmem_migrate.h"
+#include "devmem_stats.h"
+#include "devmem_vm.h"
+
+/**
+ * DOC: Migration
+ *
+ * drm_pagemap does the migration proper: it collects the pages of a process,
+ * replaces them and answers CPU faults. This file gives it what it can't know:
+ * VRAM for the pages, and the copy engine for their content.
+ *
+ * Memory that was never touched has no page to copy from. Its device page is
+ * cleared instead, so that nobody reads what another process left there.
+ */
+
+/* Addresses of VRAM in a &struct drm_pagemap_addr */
+#define DEVMEM_INTERCONNECT_VRAM	DRM_INTERCONNECT_DRIVER
+
+static struct devmem_device *devmem_migrate_page_to_devmem(struct page *page)
+{
+	/* The owner of all pages that a device registers is the device. */
+	return page_pgmap(page)->owner;
+}
+
+static struct devmem_device *devmem_migrate_to_devmem(struct drm_pagemap *dpagemap)
+{
+	return container_of(dpagemap, struct devmem_device, region.dpagemap);
+}
+
+static struct drm_pagemap_addr
+devmem_migrate_device_map(struct drm_pagemap *dpagemap, struct device *dev,
+			  struct page *page, unsigned int order,
+			  enum dma_data_direction dir)
+{
+	struct devmem_device *dm = devmem_migrate_to_devmem(dpagemap);
+	dma_addr_t addr = DMA_MAPPING_ERROR;
+
+	if (dev == dm->hw.dev)
+		addr = devmem_region_page_to_vram(dm, page);
+	return drm_pagemap_addr_encode(addr, DEVMEM_INTERCONNECT_VRAM, order, dir);
+}
+
+static void devmem_migrate_device_unmap(struct drm_pagemap *dpagemap,
+					struct device *dev,
+					const struct drm_pagemap_addr *addr)
+{
+	/* A VRAM address holds nothing. */
+}
+
+static void devmem_migrate_release(struct drm_pagemap_devmem *devmem)
+{
+	devmem_vram_put(container_of(devmem, struct devmem_bo, devmem));
+}
+
+static int devmem_migrate_populate(struct drm_pagemap_devmem *devmem,
+				   unsigned long npages, unsigned long *mpfns)
+{
+	struct devmem_bo *bo = container_of(devmem, struct devmem_bo, devmem);
+	u64 addr = devmem_vram_addr(bo);
+	unsigned long i;
+
+	for (i = 0; i < npages; i++, addr += PAGE_SIZE)
+		mpfns[i] = page_to_migration_pfn(devmem_region_vram_to_page(bo->dm, addr));
+	return 0;
+}
+
+/*
+ * Copies between device pages and what drm_pagemap has mapped for the device. An
+ * entry of @addrs that is not 0 covers as many pages as its order says, and only
+ * the first of them is in @pages.
+ */
+static int devmem_migrate_copy(struct page **pages, struct drm_pagemap_addr *addrs,
+			       unsigned long npages, bool to_device, u64 *bytes)
+{
+	struct devmem_device *dm = NULL;
+	unsigned long i, nr;
+
+	for (i = 0; i < npages; i += nr) {
+		struct gpu_copy copy = {};
+		u64 vram, size;
+
+		nr = 1;
+		if (!pages[i] || (!to_device && !addrs[i].addr))
+			continue;
+		if (!dm) {
+			dm = devmem_migrate_page_to_devmem(pages[i]);
+			devmem_copy_begin(dm);
+		}
+
+		vram = devmem_region_page_to_vram(dm, pages[i]);
+		if (addrs[i].addr)
+			nr = 1ul << addrs[i].order;
+		else
+			nr = folio_nr_pages(page_folio(pages[i]));
+		size = nr << PAGE_SHIFT;
+
+		copy.src = cpu_to_le64(to_device ? addrs[i].addr : vram);
+		copy.dst = cpu_to_le64(to_device ? vram : addrs[i].addr);
+		copy.size = cpu_to_le64(size);
+		if (!addrs[i].addr)
+			copy.op = cpu_to_le32(GPU_COPY_OP_CLEAR);
+		else if (addrs[i].proto == DRM_INTERCONNECT_SYSTEM)
+			copy.flags = cpu_to_le32(to_device ? GPU_COPY_SRC_SYSTEM :
+							     GPU_COPY_DST_SYSTEM);
+		devmem_copy_add(dm, &copy);
+		*bytes += size;
+	}
+	return dm ? devmem_copy_end(dm) : 0;
+}
+
+static int devmem_migrate_copy_to_device(struct page **pages,
+					 struct drm_pagemap_addr *addrs,
+					 unsigned long npages,
+					 struct dma_fence *pre_migrate_fence)
+{
+	u64 bytes = 0;
+
+	return devmem_migrate_copy(pages, addrs, npages, true, &bytes);
+}
+
+/* The allocation that the first device page of an array is in, or NULL */
+static struct devmem_bo *devmem_migrate_first_bo(struct page **pages,
+						 unsigned long npages)
+{
+	struct devmem_device *dm;
+	unsigned long i;
+
+	for (i = 0; i < npages; i++) {
+		if (!pages[i])
+			continue;
+		dm = devmem_migrate_page_to_devmem(pages[i]);
+		return devmem_vram_find(dm, devmem_region_page_to_vram(dm, pages[i]));
+	}
+	return NULL;
+}
+
+/* Of a CPU fault, of eviction, or between allocations of the same device */
+static int devmem_migrate_copy_to_ram(struct page **pages,
+				      struct drm_pagemap_addr *addrs,
+				      unsigned long npages,
+				      struct dma_fence *pre_migrate_fence)
+{
+	struct devmem_bo *bo = devmem_migrate_first_bo(pages, npages);
+	u64 bytes = 0;
+	int err;
+
+	err = devmem_migrate_copy(pages, addrs, npages, false, &bytes);
+	if (err || !bo || !bo->stats)
+		return err;
+
+	if (READ_ONCE(bo->evictor) == current) {
+		devmem_stats_add(bo->stats, DEVMEM_STAT_EVICTED_BYTES, bytes);
+	} else if (bytes) {
+		devmem_stats_add(bo->stats, DEVMEM_STAT_TO_SYSTEM_BYTES, bytes);
+		devmem_stats_add(bo->stats, DEVMEM_STAT_CPU_FAULTS, 1);
+	}
+	return 0;
+}
+
+static const struct drm_pagemap_devmem_ops devmem_migrate_devmem_ops = {
+	.devmem_release = devmem_migrate_release,
+	.populate_devmem_mpfn = devmem_migrate_populate,
+	.copy_to_devmem = devmem_migrate_copy_to_device,
+	.copy_to_ram = devmem_migrate_copy_to_ram,
+};
+
+/* Called with the mmap lock of @mm and a reference to its users. */
+static int devmem_migrate_locked(struct devmem_device *dm, struct mm_struct *mm,
+				 unsigned long start, unsigned long end,
+				 unsigned long timeslice_ms,
+				 struct devmem_stats *stats)
+{
+	struct drm_pagemap_migrate_details details = {
+		.timeslice_ms = timeslice_ms,
+		.can_migrate_same_pagemap = true,
+	};
+	struct devmem_bo *bo;
+	int idx, err;
+
+	if (!drm_dev_enter(&dm->drm, &idx))
+		return -ENODEV;
+
+	bo = devmem_vram_alloc(dm, end - start, stats);
+	if (IS_ERR(bo)) {
+		err = PTR_ERR(bo);
+		goto out;
+	}
+	drm_pagemap_devmem_init(&bo->devmem, dm->hw.dev, &devmem_migrate_devmem_ops,
+				&dm->region.dpagemap, end - start, NULL);
+	/* Takes the reference to bo. */
+	err = drm_pagemap_migrate_to_devmem(&bo->devmem, mm, start, end, &details);
+out:
+	drm_dev_exit(idx);
+	return err;
+}
+
+static int devmem_migrate_populate_mm(struct drm_pagemap *dpagemap,
+				      unsigned long start, unsigned long end,
+				      struct mm_struct *mm,
+				      unsigned long timeslice_ms)
+{
+	return devmem_migrate_locked(devmem_migrate_to_devmem(dpagemap), mm, start,
+				     end, timeslice_ms, NULL);
+}
+
+static void devmem_migrate_destroy(struct drm_pagemap *dpagemap,
+				   bool is_atomic_or_reclaim)
+{
+	devmem_region_released(devmem_migrate_to_devmem(dpagemap));
+}
+
+/* What drm_gpusvm and other drivers do with memory of this device */
+const struct drm_pagemap_ops devmem_migrate_pagemap_ops = {
+	.device_map = devmem_migrate_device_map,
+	.device_unmap = devmem_migrate_device_unmap,
+	.populate_mm = devmem_migrate_populate_mm,
+	.destroy = devmem_migrate_destroy,
+};
+
+/**
+ * devmem_migrate_to_device() - migrate memory of a VM's process to the device
+ * @vm: the VM, with device memory
+ * @start: first virtual address
+ * @end: end, exclusive; the size is one of the chunk sizes
+ *
+ * Context: process context; takes the mmap lock.
+ *
+ * Return: 0 when all of it is on the device. Else a negative error, and the
+ * memory stays where it is: -EBUSY (pinned or changing), -ENOSPC, -ENOMEM,
+ * -EFAULT (the process has exited), -ENODEV, -ENOENT.
+ */
+int devmem_migrate_to_device(struct devmem_vm *vm, unsigned long start,
+			     unsigned long end)
+{
+	struct mm_struct *mm = vm->svm.mm;
+	int err;
+
+	if (!mmget_not_zero(mm))
+		return -EFAULT;
+	mmap_read_lock(mm);
+	err = devmem_migrate_locked(vm->dm, mm, start, end, 0, vm->stats);
+	mmap_read_unlock(mm);
+	mmput(mm);
+
+	if (err) {
+		devmem_stats_add(vm->stats, DEVMEM_STAT_TO_DEVICE_FAILED, 1);
+	} else {
+		devmem_stats_add(vm->stats, DEVMEM_STAT_TO_DEVICE_COUNT, 1);
+		devmem_stats_add(vm->stats, DEVMEM_STAT_TO_DEVICE_BYTES, end - start);
+	}
+	return err;
+}

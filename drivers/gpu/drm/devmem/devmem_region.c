@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Copyright (c) 2026 devmem developers */
+
+#include <drm/drm_print.h>
+#include <linux/mm.h>
+#include <linux/wait_bit.h>
+
+#include "devmem_device.h"
+#include "devmem_migrate.h"
+#include "devmem_region.h"
+
+/**
+ * DOC: Device-private pages
+ *
+ * Core MM knows memory of the device by struct pages, and those by offsets into
+ * a space that has nothing to do with physical addresses. This file registers
+ * as many pages as there is VRAM and is the only one that converts between a
+ * page and a VRAM address: page N of the registration stands for page N of
+ * VRAM.
+ *
+ * A device whose registration fails is still useful: SVM then works in system
+ * memory alone. That is said once in the log and shows in debugfs and in
+ * %DRM_DEVMEM_PARAM_HAS_DEVICE_MEMORY.
+ *
+ * The registration lives as long as the device. The &struct drm_pagemap on top
+ * of it lives while a VM or a migrated page refers to it, since it pins the
+ * module: with it alive all the time the module could never be unloaded.
+ */
+
+/**
+ * devmem_region_init() - register device-private pages for all VRAM
+ * @dm: the device
+ *
+ * Return: 0, also when registration failed and SVM is limited to system memory.
+ */
+int devmem_region_init(struct devmem_device *dm)
+{
+	struct devmem_region *region = &dm->region;
+	struct dev_pagemap *pagemap = &region->pagemap;
+
+	mutex_init(&region->lock);
+	pagemap->type = MEMORY_DEVICE_PRIVATE;
+	pagemap->nr_pages = dm->hw.vram_size >> PAGE_SHIFT;
+	pagemap->ops = drm_pagemap_pagemap_ops_get();
+	pagemap->owner = dm;
+
+	region->error = memremap_device_private_pagemap(pagemap, dev_to_node(dm->hw.dev));
+	if (region->error)
+		drm_warn(&dm->drm,
+			 "no device memory, SVM is limited to system memory (error %d)\n",
+			 region->error);
+	return 0;
+}
+
+/**
+ * devmem_region_fini() - unregister the pages
+ * @dm: the device; none of its pages may be in use
+ */
+void devmem_region_fini(struct devmem_device *dm)
+{
+	if (devmem_region_registered(dm))
+		memunmap_device_private_pagemap(&dm->region.pagemap);
+	mutex_destroy(&dm->region.lock);
+}
+
+/**
+ * devmem_region_get() - reference the drm_pagemap, making it if there is none
+ * @dm: the device, with pages registered
+ *
+ * Context: process context, takes &devmem_region.lock.
+ *
+ * Return: the drm_pagemap, to be released by drm_pagemap_put(), or an ERR_PTR.
+ */
+struct drm_pagemap *devmem_region_get(struct devmem_device *dm)
+{
+	struct devmem_region *region = &dm->region;
+	struct drm_pagemap *dpagemap = &region->dpagemap;
+	int err = 0;
+
+	mutex_lock(&region->lock);
+	if (smp_load_acquire(&region->alive)) {
+		if (drm_pagemap_get_unless_zero(dpagemap))
+			goto out;
+		/* Its last reference just went: devmem_region_released() follows. */
+		wait_var_event(&region->alive, !smp_load_acquire(&region->alive));
+	}
+	err = drm_pagemap_init(dpagemap, &region->pagemap, &dm->drm,
+			       &devmem_migrate_pagemap_ops);
+	if (!err)
+		region->alive = true;
+out:
+	mutex_unlock(&region->lock);
+	return err ? ERR_PTR(err) : dpagemap;
+}
+
+/**
+ * devmem_region_released() - the drm_pagemap has lost its last reference
+ * @dm: the device
+ *
+ * Context: any; pages can be freed under spinlocks.
+ */
+void devmem_region_released(struct devmem_device *dm)
+{
+	struct devmem_region *region = &dm->region;
+
+	smp_store_release(&region->alive, false);
+	wake_up_var(&region->alive);
+}
+
+/**
+ * devmem_region_page_to_vram() - VRAM address of a page
+ * @dm: the device the page belongs to
+ * @page: a device-private page of it
+ *
+ * Return: VRAM address, in bytes.
+ */
+u64 devmem_region_page_to_vram(struct devmem_device *dm,
+			       const struct page *page)
+{
+	return ((u64)device_private_page_to_offset(page) << PAGE_SHIFT) -
+	       dm->region.pagemap.range.start;
+}
+
+/**
+ * devmem_region_vram_to_page() - page of a VRAM address
+ * @dm: the device
+ * @addr: VRAM address, in bytes, below the size of VRAM
+ *
+ * Return: the device-private page.
+ */
+struct page *devmem_region_vram_to_page(struct devmem_device *dm, u64 addr)
+{
+	return device_private_offset_to_page((dm->region.pagemap.range.start + addr) >>
+					     PAGE_SHIFT);
+}

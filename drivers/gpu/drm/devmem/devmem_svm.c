@@ -1,0 +1,481 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Copyright (c) 2026 devmem developers */
+
+#include <drm/drm_print.h>
+#include <linux/hmm.h>
+#include <linux/sched/mm.h>
+#include <linux/sizes.h>
+#include <uapi/drm/devmem_drm.h>
+
+#include "devmem_device.h"
+#include "devmem_migrate.h"
+#include "devmem_svm.h"
+#include "devmem_vm.h"
+
+/**
+ * DOC: Shared virtual memory
+ *
+ * A VM mirrors the address space of one process. What the GPU uses of it is
+ * kept in ranges, of the chunk sizes the device was configured with. A range
+ * is made by the first fault in it, and serving the fault is
+ *
+ * 1. migrate the memory of the range to the device, if it is anonymous;
+ * 2. get its pages, wherever they are now, mapped for the device;
+ * 3. write translations, if nothing has changed meanwhile, else start over.
+ *
+ * Step 1 can fail for many good reasons (a page is pinned, VRAM is full); the
+ * GPU then uses the memory in place.
+ *
+ * The GPU is given as much right as it asked for. A read gets read-only
+ * translations, which leaves the zero page and memory that is shared after
+ * fork() alone; a write faults again, and then hmm_range_fault() makes the CPU
+ * page table writable first, so that a page shared with a child is copied
+ * before the GPU can write it.
+ *
+ * When the CPU side changes the MMU notifier takes the translations of the
+ * whole range away. What was unmapped by the process is removed later, from
+ * the next fault, since a range can't go away inside its own notifier.
+ */
+
+/* Ranges in a window of this size share an MMU notifier; see drm_gpusvm. */
+#define DEVMEM_SVM_NOTIFIER_SIZE	SZ_512M
+
+/*
+ * A fault starts over when the CPU side changes while it is being served. That
+ * can repeat, but each time somebody else got on. After this long the GPU gets
+ * an error rather than the worker a livelock.
+ */
+#define DEVMEM_SVM_FAULT_TIMEOUT	(30 * HZ)
+
+/* Pages whose residency is looked up at a time */
+#define DEVMEM_SVM_RESIDENCY_BATCH	512
+
+static struct devmem_vm *devmem_svm_to_vm(struct drm_gpusvm *gpusvm)
+{
+	return container_of(gpusvm, struct devmem_vm, svm);
+}
+
+static struct devmem_range *to_devmem_range(struct drm_gpusvm_range *range)
+{
+	return container_of(range, struct devmem_range, base);
+}
+
+static unsigned long devmem_svm_range_pages(struct devmem_range *range)
+{
+	return drm_gpusvm_range_size(&range->base) >> PAGE_SHIFT;
+}
+
+static struct drm_gpusvm_range *devmem_svm_range_alloc(struct drm_gpusvm *gpusvm)
+{
+	struct devmem_range *range = kzalloc_obj(*range);
+
+	if (!range)
+		return NULL;
+	INIT_LIST_HEAD(&range->gc_link);
+	drm_gpusvm_init_pages(&range->pages, &devmem_svm_to_vm(gpusvm)->dm->drm);
+	return &range->base;
+}
+
+static void devmem_svm_range_free(struct drm_gpusvm_range *base)
+{
+	struct devmem_range *range = to_devmem_range(base);
+
+	drm_gpusvm_free_pages(base->gpusvm, &range->pages,
+			      devmem_svm_range_pages(range));
+	kfree(range);
+}
+
+/* Take the translations of a range away; true if the TLB may have some. */
+static bool devmem_svm_range_zap(struct devmem_vm *vm, struct devmem_range *range)
+{
+	lockdep_assert_held(&vm->svm.notifier_lock);
+	if (!range->mapped)
+		return false;
+	range->mapped = false;
+	range->writable = false;
+	devmem_pt_zap(vm, drm_gpusvm_range_start(&range->base),
+		      drm_gpusvm_range_end(&range->base));
+	return true;
+}
+
+static void devmem_svm_invalidate_end(struct devmem_vm *vm, struct devmem_range *range,
+				      const struct mmu_notifier_range *mmu_range)
+{
+	struct drm_gpusvm_ctx ctx = { .in_notifier = true };
+
+	drm_gpusvm_unmap_pages(&vm->svm, &range->pages,
+			       devmem_svm_range_pages(range), &ctx);
+	if (mmu_range->event != MMU_NOTIFY_UNMAP)
+		return;
+
+	drm_gpusvm_range_set_unmapped(&range->base, &range->pages, 1, mmu_range);
+	spin_lock(&vm->gc_lock);
+	if (list_empty(&range->gc_link))
+		list_add_tail(&range->gc_link, &vm->gc_list);
+	spin_unlock(&vm->gc_lock);
+}
+
+/*
+ * The CPU page table changes: the GPU must be done with the old pages when this
+ * returns. In order: no translation in the page table, none in the TLB, none in
+ * the IOMMU.
+ */
+static void devmem_svm_invalidate(struct drm_gpusvm *gpusvm,
+				  struct drm_gpusvm_notifier *notifier,
+				  const struct mmu_notifier_range *mmu_range)
+{
+	unsigned long start = max(mmu_range->start, drm_gpusvm_notifier_start(notifier));
+	unsigned long end = min(mmu_range->end, drm_gpusvm_notifier_end(notifier));
+	struct devmem_vm *vm = devmem_svm_to_vm(gpusvm);
+	unsigned long tlb_start = ULONG_MAX, tlb_end = 0;
+	struct drm_gpusvm_range *first, *r;
+
+	lockdep_assert_held_write(&gpusvm->notifier_lock);
+	first = drm_gpusvm_range_find(notifier, start, end);
+	if (!first)
+		return;
+
+	r = first;
+	drm_gpusvm_for_each_range(r, notifier, start, end) {
+		if (!devmem_svm_range_zap(vm, to_devmem_range(r)))
+			continue;
+		tlb_start = min(tlb_start, drm_gpusvm_range_start(r));
+		tlb_end = max(tlb_end, drm_gpusvm_range_end(r));
+		devmem_stats_add(vm->stats, DEVMEM_STAT_INVALIDATIONS, 1);
+	}
+	if (tlb_end)
+		devmem_hw_tlb_invalidate(vm->dm, vm->vmid, tlb_start, tlb_end);
+
+	r = first;
+	drm_gpusvm_for_each_range(r, notifier, start, end)
+		devmem_svm_invalidate_end(vm, to_devmem_range(r), mmu_range);
+}
+
+static const struct drm_gpusvm_ops devmem_svm_ops = {
+	.range_alloc = devmem_svm_range_alloc,
+	.range_free = devmem_svm_range_free,
+	.invalidate = devmem_svm_invalidate,
+};
+
+/**
+ * devmem_svm_init() - mirror the current process
+ * @vm: the VM
+ *
+ * Return: 0 or a negative error.
+ */
+int devmem_svm_init(struct devmem_vm *vm)
+{
+	int err;
+
+	INIT_LIST_HEAD(&vm->gc_list);
+	spin_lock_init(&vm->gc_lock);
+	mutex_init(&vm->lock);
+	err = drm_gpusvm_init(&vm->svm, "devmem", current->mm, 0,
+			      min(current->mm->task_size, 1ul << GPU_VA_BITS),
+			      DEVMEM_SVM_NOTIFIER_SIZE, &devmem_svm_ops,
+			      vm->dm->chunk_sizes, vm->dm->num_chunks);
+	if (err)
+		mutex_destroy(&vm->lock);
+	else
+		drm_gpusvm_driver_set_lock(&vm->svm, &vm->lock);
+	return err;
+}
+
+/* Give up the pages of a range and make sure that the GPU does not use them. */
+static void devmem_svm_range_unmap(struct devmem_vm *vm, struct devmem_range *range)
+{
+	struct drm_gpusvm_ctx ctx = {};
+	bool flush;
+
+	drm_gpusvm_notifier_lock(&vm->svm);
+	flush = devmem_svm_range_zap(vm, range);
+	if (flush)
+		devmem_hw_tlb_invalidate(vm->dm, vm->vmid,
+					 drm_gpusvm_range_start(&range->base),
+					 drm_gpusvm_range_end(&range->base));
+	drm_gpusvm_notifier_unlock(&vm->svm);
+	drm_gpusvm_unmap_pages(&vm->svm, &range->pages,
+			       devmem_svm_range_pages(range), &ctx);
+}
+
+/**
+ * devmem_svm_fini() - end the mirror
+ * @vm: the VM; no queue runs on it any more
+ *
+ * Context: process context; takes &devmem_vm.lock.
+ */
+void devmem_svm_fini(struct devmem_vm *vm)
+{
+	struct drm_gpusvm_notifier *notifier;
+	struct drm_gpusvm_range *range;
+
+	mutex_lock(&vm->lock);
+	drm_gpusvm_for_each_notifier(notifier, &vm->svm, 0, ULONG_MAX) {
+		range = NULL;
+		drm_gpusvm_for_each_range(range, notifier, 0, ULONG_MAX)
+			devmem_svm_range_unmap(vm, to_devmem_range(range));
+	}
+	drm_gpusvm_fini(&vm->svm);
+	mutex_unlock(&vm->lock);
+	mutex_destroy(&vm->lock);
+}
+
+/* Remove ranges whose memory the process has unmapped. */
+static void devmem_svm_collect_garbage(struct devmem_vm *vm)
+{
+	struct devmem_range *range;
+
+	lockdep_assert_held(&vm->lock);
+	spin_lock(&vm->gc_lock);
+	while ((range = list_first_entry_or_null(&vm->gc_list, struct devmem_range,
+						 gc_link))) {
+		list_del_init(&range->gc_link);
+		spin_unlock(&vm->gc_lock);
+
+		devmem_svm_range_unmap(vm, range);
+		drm_gpusvm_range_remove(&vm->svm, &range->base);
+
+		spin_lock(&vm->gc_lock);
+	}
+	spin_unlock(&vm->gc_lock);
+}
+
+static bool devmem_svm_range_serves(struct devmem_vm *vm, struct devmem_range *range,
+				    bool write)
+{
+	bool serves;
+
+	drm_gpusvm_notifier_lock(&vm->svm);
+	serves = range->mapped && (range->writable || !write);
+	drm_gpusvm_notifier_unlock(&vm->svm);
+	return serves;
+}
+
+static bool devmem_svm_range_is_unmapped(struct devmem_range *range)
+{
+	struct drm_gpusvm_range_flags flags = {
+		/* Pairs with WRITE_ONCE() in drm_gpusvm_range_set_unmapped(). */
+		.__flags = READ_ONCE(range->base.flags.__flags),
+	};
+
+	return flags.unmapped;
+}
+
+/* Write the translations of a range whose pages were got. */
+static int devmem_svm_range_bind(struct devmem_vm *vm, struct devmem_range *range,
+				 bool write)
+{
+	unsigned long npages = devmem_svm_range_pages(range), i, j;
+	u64 va = drm_gpusvm_range_start(&range->base);
+	u64 rights = write ? GPU_PTE_WRITE : 0;
+	int err = 0;
+
+	drm_gpusvm_notifier_lock(&vm->svm);
+	if (!drm_gpusvm_pages_valid(&vm->svm, &range->pages)) {
+		err = -EAGAIN;
+		goto out;
+	}
+	for (i = 0, j = 0; i < npages; j++) {
+		const struct drm_pagemap_addr *addr = &range->pages.dma_addr[j];
+		bool system = addr->proto == DRM_INTERCONNECT_SYSTEM;
+
+		devmem_pt_map(vm, va + i * PAGE_SIZE, addr->addr,
+			      PAGE_SIZE << addr->order,
+			      rights | (system ? GPU_PTE_SYSTEM : 0));
+		i += 1ul << addr->order;
+	}
+	range->mapped = true;
+	range->writable = write;
+out:
+	drm_gpusvm_notifier_unlock(&vm->svm);
+	return err;
+}
+
+/* One try to serve a fault; -EAGAIN to try again. */
+static int devmem_svm_fault_once(struct devmem_vm *vm, u64 va, bool write)
+{
+	struct drm_gpusvm_ctx ctx = {
+		.device_private_page_owner = vm->dm,
+		.read_only = !write,
+		.devmem_possible = !!vm->dpagemap,
+		.allow_mixed = true,
+	};
+	struct drm_gpusvm_range *base;
+	struct devmem_range *range;
+	unsigned long start, end;
+	int err;
+
+	devmem_svm_collect_garbage(vm);
+	base = drm_gpusvm_range_find_or_insert(&vm->svm, va, 0,
+					       vm->svm.mm_start + vm->svm.mm_range, &ctx);
+	if (IS_ERR(base))
+		return PTR_ERR(base);
+
+	range = to_devmem_range(base);
+	start = drm_gpusvm_range_start(base);
+	end = drm_gpusvm_range_end(base);
+	if (devmem_svm_range_serves(vm, range, write))
+		return -EALREADY;
+
+	/* It may have pages mapped for reading only. */
+	devmem_svm_range_unmap(vm, range);
+
+	err = devmem_pt_prepare(vm, start, end);
+	if (err)
+		return err;
+
+	if (base->flags.migrate_devmem)
+		devmem_migrate_to_device(vm, start, end);
+
+	err = drm_gpusvm_get_pages(&vm->svm, &range->pages, vm->svm.mm,
+				   &base->notifier->notifier, start, end, &ctx);
+	if (!err)
+		err = devmem_svm_range_bind(vm, range, write);
+	/* Unmapped between the garbage collection and here: look again. */
+	if (err == -EFAULT && devmem_svm_range_is_unmapped(range))
+		err = -EAGAIN;
+	/* Pages of the device and others came and went under our hands. */
+	if (err == -EOPNOTSUPP || err == -EBUSY)
+		err = -EAGAIN;
+	return err;
+}
+
+/**
+ * devmem_svm_fault() - serve a GPU fault
+ * @vm: the VM
+ * @va: virtual address of the access
+ * @access: GPU_ACCESS_*
+ *
+ * Context: process context; takes &devmem_vm.lock and what is below.
+ *
+ * Return: 0 when the access can be retried, -EALREADY when it already could,
+ * else why the process may not make it: -ENOENT (nothing mapped), -EPERM
+ * (read-only), -EFAULT (no access, or the process has exited), -EIO (device
+ * memory of some other kind), -ENOMEM, -ENOSPC, -EAGAIN (kept changing).
+ */
+int devmem_svm_fault(struct devmem_vm *vm, u64 va, u8 access)
+{
+	bool write = access == GPU_ACCESS_WRITE || access == GPU_ACCESS_ATOMIC;
+	unsigned long deadline = jiffies + DEVMEM_SVM_FAULT_TIMEOUT;
+	int err;
+
+	if (va >= vm->svm.mm_start + vm->svm.mm_range)
+		return -EFAULT;
+
+	mutex_lock(&vm->lock);
+	do {
+		err = devmem_svm_fault_once(vm, va, write);
+		cond_resched();
+	} while (err == -EAGAIN && time_before(jiffies, deadline));
+	mutex_unlock(&vm->lock);
+
+	drm_dbg(&vm->dm->drm, "fault vmid=%u va=%#llx access=%u: %d\n",
+		vm->vmid, va, access, err);
+	return err;
+}
+
+static bool devmem_svm_residency_invalidate(struct mmu_interval_notifier *mni,
+					    const struct mmu_notifier_range *range,
+					    unsigned long cur_seq)
+{
+	/* Nothing is kept of the pages that are looked at. */
+	mmu_interval_set_seq(mni, cur_seq);
+	return true;
+}
+
+static const struct mmu_interval_notifier_ops devmem_svm_residency_ops = {
+	.invalidate = devmem_svm_residency_invalidate,
+};
+
+static u8 devmem_svm_residency_of(struct devmem_vm *vm, unsigned long va,
+				  unsigned long hmm_pfn)
+{
+	u64 pte = devmem_pt_query(vm, va);
+	u8 state = DRM_DEVMEM_LOCATION_NONE;
+
+	if (hmm_pfn & HMM_PFN_VALID) {
+		struct page *page = hmm_pfn_to_page(hmm_pfn);
+
+		state = is_device_private_page(page) ? DRM_DEVMEM_LOCATION_DEVICE :
+						       DRM_DEVMEM_LOCATION_SYSTEM;
+		if (hmm_pfn & HMM_PFN_WRITE)
+			state |= DRM_DEVMEM_RESIDENCY_CPU_WRITE;
+		if (hmm_pfn_to_map_order(hmm_pfn))
+			state |= DRM_DEVMEM_RESIDENCY_LARGE;
+	}
+	if (pte & GPU_PTE_VALID)
+		state |= DRM_DEVMEM_RESIDENCY_GPU_MAPPED;
+	if (pte & GPU_PTE_WRITE)
+		state |= DRM_DEVMEM_RESIDENCY_GPU_WRITE;
+	return state;
+}
+
+/* Residency of up to DEVMEM_SVM_RESIDENCY_BATCH pages */
+static int devmem_svm_residency_batch(struct devmem_vm *vm, struct hmm_range *range,
+				      u8 *state)
+{
+	unsigned long npages = (range->end - range->start) >> PAGE_SHIFT, i;
+	struct mmu_interval_notifier notifier;
+	int err;
+
+	err = mmu_interval_notifier_insert(&notifier, vm->svm.mm, range->start,
+					   range->end - range->start,
+					   &devmem_svm_residency_ops);
+	if (err)
+		return err;
+
+	range->notifier = &notifier;
+	memset(range->hmm_pfns, 0, npages * sizeof(*range->hmm_pfns));
+	err = hmm_range_fault_unlocked_timeout(range,
+					       msecs_to_jiffies(HMM_RANGE_DEFAULT_TIMEOUT));
+	/* Pages can be freed once the mmap lock is dropped; look, don't follow. */
+	for (i = 0; !err && i < npages; i++)
+		state[i] = devmem_svm_residency_of(vm, range->start + i * PAGE_SIZE,
+						   range->hmm_pfns[i]);
+	mmu_interval_notifier_remove(&notifier);
+	return err;
+}
+
+/**
+ * devmem_svm_residency() - tell where pages are
+ * @vm: the VM
+ * @start: first virtual address, aligned to pages
+ * @npages: how many pages, within the address space
+ * @out: one byte for each page, DRM_DEVMEM_RESIDENCY_*
+ *
+ * Context: process context.
+ *
+ * Return: 0, -ESRCH when the process has exited, -EBUSY, -EFAULT, -ENOMEM.
+ */
+int devmem_svm_residency(struct devmem_vm *vm, unsigned long start,
+			 unsigned long npages, u8 __user *out)
+{
+	struct hmm_range range = { .dev_private_owner = vm->dm };
+	unsigned long done, n;
+	u8 *state = NULL;
+	int err = -ENOMEM;
+
+	if (!mmget_not_zero(vm->svm.mm))
+		return -ESRCH;
+
+	range.hmm_pfns = kvmalloc_objs(*range.hmm_pfns, DEVMEM_SVM_RESIDENCY_BATCH);
+	state = kmalloc(DEVMEM_SVM_RESIDENCY_BATCH, GFP_KERNEL);
+	if (!range.hmm_pfns || !state)
+		goto out;
+
+	for (done = 0, err = 0; !err && done < npages; done += n) {
+		n = min(npages - done, DEVMEM_SVM_RESIDENCY_BATCH);
+		range.start = start + done * PAGE_SIZE;
+		range.end = range.start + n * PAGE_SIZE;
+		err = devmem_svm_residency_batch(vm, &range, state);
+		if (!err && copy_to_user(out + done, state, n))
+			err = -EFAULT;
+		if (!err && signal_pending(current))
+			err = -ERESTARTSYS;
+	}
+out:
+	kfree(state);
+	kvfree(range.hmm_pfns);
+	mmput(vm->svm.mm);
+	return err;
+}

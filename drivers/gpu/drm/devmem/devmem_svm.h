@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Copyright (c) 2026 devmem developers */
+#ifndef _DEVMEM_SVM_H_
+#define _DEVMEM_SVM_H_
+
+#include <drm/drm_gpusvm.h>
+#include <linux/types.h>
+
+struct devmem_vm;
+
+/**
+ * struct devmem_range - a chunk of the address space that the GPU uses
+ */
+struct devmem_range {
+	/** @base: range as drm_gpusvm knows it. */
+	struct drm_gpusvm_range base;
+	/** @pages: its memory, mapped for the device. */
+	struct drm_gpusvm_pages pages;
+	/** @gc_link: link in &devmem_vm.gc_list. */
+	struct list_head gc_link;
+	/** @mapped: the GPU has translations; protected by the notifier lock. */
+	bool mapped;
+	/** @writable: these let it write; protected by the notifier lock. */
+	bool writable;
+};
+
+int devmem_svm_init(struct devmem_vm *vm);
+void devmem_svm_fini(struct devmem_vm *vm);
+int devmem_svm_fault(struct devmem_vm *vm, u64 va, u8 access);
+int devmem_svm_residency(struct devmem_vm *vm, unsigned long start,
+			 unsigned long npages, u8 __user *out);
+
+#endif /* _DEVMEM_SVM_H_ */

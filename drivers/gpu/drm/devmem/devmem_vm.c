@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Copyright (c) 2026 devmem developers */
+
+#include <drm/drm_drv.h>
+#include <drm/drm_print.h>
+#include <linux/sizes.h>
+#include <linux/uaccess.h>
+#include <uapi/drm/devmem_drm.h>
+
+#include "devmem_device.h"
+#include "devmem_svm.h"
+#include "devmem_vm.h"
+
+/* Longest range that one residency query looks at, in bytes */
+#define DEVMEM_VM_RESIDENCY_MAX	SZ_1G
+
+static void devmem_vm_release(struct kref *kref)
+{
+	struct devmem_vm *vm = container_of(kref, struct devmem_vm, kref);
+	struct devmem_device *dm = vm->dm;
+
+	/* No queue is left, so nothing walks the page table; the TLB may know it. */
+	devmem_hw_write(dm, GPU_REG_VMID_ROOT(vm->vmid), 0);
+	devmem_hw_tlb_invalidate(dm, vm->vmid, 0, 1ull << GPU_VA_BITS);
+
+	devmem_svm_fini(vm);
+	devmem_pt_fini(vm);
+	drm_pagemap_put(vm->dpagemap);
+	devmem_stats_put(vm->stats);
+	xa_erase(&dm->vms, vm->vmid);
+	kfree(vm);
+}
+
+/**
+ * devmem_vm_get() - take a reference
+ * @vm: a VM that the caller has a reference to
+ *
+ * Return: @vm.
+ */
+struct devmem_vm *devmem_vm_get(struct devmem_vm *vm)
+{
+	kref_get(&vm->kref);
+	return vm;
+}
+
+/**
+ * devmem_vm_put() - drop a reference
+ * @vm: the VM
+ *
+ * Context: process context, outside of the locks of the VM.
+ */
+void devmem_vm_put(struct devmem_vm *vm)
+{
+	kref_put(&vm->kref, devmem_vm_release);
+}
+
+/**
+ * devmem_vm_find() - the VM of a hardware address space
+ * @dm: the device
+ * @vmid: hardware VMID
+ *
+ * Return: the VM with a reference, or NULL.
+ */
+struct devmem_vm *devmem_vm_find(struct devmem_device *dm, u32 vmid)
+{
+	struct devmem_vm *vm;
+
+	xa_lock(&dm->vms);
+	vm = xa_load(&dm->vms, vmid);
+	if (vm && !kref_get_unless_zero(&vm->kref))
+		vm = NULL;
+	xa_unlock(&dm->vms);
+	return vm;
+}
+
+/**
+ * devmem_vm_lookup() - the VM of a handle
+ * @df: open file
+ * @vm_id: handle
+ *
+ * Context: takes &devmem_file.lock, which must not be held.
+ *
+ * Return: the VM with a reference, or NULL.
+ */
+struct devmem_vm *devmem_vm_lookup(struct devmem_file *df, u32 vm_id)
+{
+	struct devmem_vm *vm;
+
+	mutex_lock(&df->lock);
+	vm = xa_load(&df->vms, vm_id);
+	if (vm)
+		devmem_vm_get(vm);
+	mutex_unlock(&df->lock);
+	return vm;
+}
+
+static struct devmem_vm *devmem_vm_create(struct devmem_device *dm, u32 flags)
+{
+	struct devmem_vm *vm;
+	int err;
+
+	vm = kzalloc_obj(*vm);
+	if (!vm)
+		return ERR_PTR(-ENOMEM);
+	kref_init(&vm->kref);
+	vm->dm = dm;
+	vm->flags = flags;
+
+	vm->stats = devmem_stats_create();
+	if (!vm->stats) {
+		err = -ENOMEM;
+		goto err_free;
+	}
+
+	/* VMID 0 is never valid. The entry is reserved until the VM is complete. */
+	err = xa_alloc(&dm->vms, &vm->vmid, NULL, XA_LIMIT(1, dm->hw.num_vmids - 1),
+		       GFP_KERNEL);
+	if (err) {
+		err = err == -EBUSY ? -ENOSPC : err;
+		goto err_stats;
+	}
+
+	if (devmem_region_registered(dm) && !(flags & DRM_DEVMEM_VM_NO_MIGRATE)) {
+		vm->dpagemap = devmem_region_get(dm);
+		if (IS_ERR(vm->dpagemap)) {
+			err = PTR_ERR(vm->dpagemap);
+			goto err_vmid;
+		}
+	}
+
+	err = devmem_pt_init(vm);
+	if (err)
+		goto err_pagemap;
+
+	err = devmem_svm_init(vm);
+	if (err)
+		goto err_pt;
+
+	devmem_hw_write(dm, GPU_REG_VMID_ROOT(vm->vmid),
+			devmem_pt_root(vm) | GPU_VMID_ROOT_VALID);
+	xa_store(&dm->vms, vm->vmid, vm, GFP_KERNEL);
+	return vm;
+
+err_pt:
+	devmem_pt_fini(vm);
+err_pagemap:
+	drm_pagemap_put(vm->dpagemap);
+err_vmid:
+	xa_erase(&dm->vms, vm->vmid);
+err_stats:
+	devmem_stats_put(vm->stats);
+err_free:
+	kfree(vm);
+	return ERR_PTR(err);
+}
+
+/**
+ * devmem_vm_create_ioctl() - DRM_IOCTL_DEVMEM_VM_CREATE
+ * @drm: the DRM device
+ * @data: struct drm_devmem_vm_create
+ * @file: the open file
+ *
+ * Return: 0 or a negative error, see the uapi header.
+ */
+int devmem_vm_create_ioctl(struct drm_device *drm, void *data,
+			   struct drm_file *file)
+{
+	struct devmem_file *df = file->driver_priv;
+	struct drm_devmem_vm_create *args = data;
+	struct devmem_vm *vm;
+	int idx, err;
+
+	if (args->flags & ~DRM_DEVMEM_VM_NO_MIGRATE)
+		return -EINVAL;
+
+	if (!drm_dev_enter(drm, &idx))
+		return -ENODEV;
+	vm = devmem_vm_create(to_devmem(drm), args->flags);
+	if (IS_ERR(vm)) {
+		err = PTR_ERR(vm);
+		goto out;
+	}
+
+	mutex_lock(&df->lock);
+	err = xa_alloc(&df->vms, &args->vm_id, vm, XA_LIMIT(1, INT_MAX), GFP_KERNEL);
+	mutex_unlock(&df->lock);
+	if (err)
+		devmem_vm_put(vm);
+out:
+	drm_dev_exit(idx);
+	return err;
+}
+
+/**
+ * devmem_vm_destroy_ioctl() - DRM_IOCTL_DEVMEM_VM_DESTROY
+ * @drm: the DRM device
+ * @data: struct drm_devmem_vm_destroy
+ * @file: the open file
+ *
+ * Return: 0 or a negative error, see the uapi header.
+ */
+int devmem_vm_destroy_ioctl(struct drm_device *drm, void *data,
+			    struct drm_file *file)
+{
+	struct drm_devmem_vm_destroy *args = data;
+	struct devmem_file *df = file->driver_priv;
+	struct devmem_vm *vm;
+	int err = 0;
+
+	if (args->pad)
+		return -EINVAL;
+
+	mutex_lock(&df->lock);
+	vm = xa_load(&df->vms, args->vm_id);
+	if (!vm)
+		err = -ENOENT;
+	else if (vm->num_queues)
+		err = -EBUSY;
+	else
+		xa_erase(&df->vms, args->vm_id);
+	mutex_unlock(&df->lock);
+
+	if (!err)
+		devmem_vm_put(vm);
+	return err;
+}
+
+/**
+ * devmem_vm_close_all() - end all VMs of a file that is being closed
+ * @df: the file; its queues have ended
+ */
+void devmem_vm_close_all(struct devmem_file *df)
+{
+	struct devmem_vm *vm;
+	unsigned long id;
+
+	xa_for_each(&df->vms, id, vm) {
+		xa_erase(&df->vms, id);
+		devmem_vm_put(vm);
+	}
+}
+
+/**
+ * devmem_vm_residency_ioctl() - DRM_IOCTL_DEVMEM_QUERY_RESIDENCY
+ * @drm: the DRM device
+ * @data: struct drm_devmem_query_residency
+ * @file: the open file
+ *
+ * Return: 0 or a negative error, see the uapi header.
+ */
+int devmem_vm_residency_ioctl(struct drm_device *drm, void *data,
+			      struct drm_file *file)
+{
+	struct drm_devmem_query_residency *args = data;
+	struct devmem_vm *vm;
+	u64 limit;
+	int err;
+
+	if (args->flags || !args->length ||
+	    !PAGE_ALIGNED(args->addr | args->length))
+		return -EINVAL;
+
+	vm = devmem_vm_lookup(file->driver_priv, args->vm_id);
+	if (!vm)
+		return -ENOENT;
+
+	limit = vm->svm.mm_start + vm->svm.mm_range;
+	if (args->addr >= limit || args->length > limit - args->addr)
+		err = -EINVAL;
+	else if (args->length > DEVMEM_VM_RESIDENCY_MAX)
+		err = -E2BIG;
+	else
+		err = devmem_svm_residency(vm, args->addr, args->length >> PAGE_SHIFT,
+					   u64_to_user_ptr(args->data));
+	devmem_vm_put(vm);
+	return err;
+}
+
+/**
+ * devmem_vm_stats_ioctl() - DRM_IOCTL_DEVMEM_QUERY_STATS
+ * @drm: the DRM device
+ * @data: struct drm_devmem_query_stats
+ * @file: the open file
+ *
+ * Return: 0 or a negative error, see the uapi header.
+ */
+int devmem_vm_stats_ioctl(struct drm_device *drm, void *data,
+			  struct drm_file *file)
+{
+	struct drm_devmem_query_stats *args = data;
+	struct drm_devmem_stats stats;
+	struct devmem_vm *vm;
+	int err = 0;
+
+	if (!args->size)
+		return -EINVAL;
+
+	vm = devmem_vm_lookup(file->driver_priv, args->vm_id);
+	if (!vm)
+		return -ENOENT;
+
+	devmem_stats_read(vm->stats, &stats);
+	if (copy_to_user(u64_to_user_ptr(args->data), &stats,
+			 min_t(size_t, args->size, sizeof(stats))))
+		err = -EFAULT;
+	else
+		args->size = sizeof(stats);
+	devmem_vm_put(vm);
+	return err;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Copyright (c) 2026 devmem developers */
+#ifndef _DEVMEM_VM_H_
+#define _DEVMEM_VM_H_
+
+#include <drm/drm_gpusvm.h>
+#include <linux/kref.h>
+#include <linux/mutex.h>
+#include <linux/spinlock.h>
+
+#include "devmem_pt.h"
+#include "devmem_stats.h"
+
+struct devmem_device;
+struct devmem_file;
+struct drm_device;
+struct drm_file;
+
+/**
+ * struct devmem_vm - an address space of the GPU that mirrors a process
+ *
+ * Referenced by its handle, by each queue on it and by faults being served.
+ */
+struct devmem_vm {
+	/** @kref: references; the last one frees the VM from process context. */
+	struct kref kref;
+	/** @dm: the device. */
+	struct devmem_device *dm;
+	/** @vmid: hardware address space. */
+	u32 vmid;
+	/** @flags: DRM_DEVMEM_VM_* as given at creation. */
+	u32 flags;
+	/** @num_queues: queues on the VM, protected by &devmem_file.lock. */
+	unsigned int num_queues;
+	/** @svm: mirror of the process. */
+	struct drm_gpusvm svm;
+	/** @lock: see the locking DOC in devmem_device.h. */
+	struct mutex lock;
+	/** @pt: page table. */
+	struct devmem_pt pt;
+	/** @pt_lock: protects @pt. */
+	struct mutex pt_lock;
+	/** @gc_lock: protects @gc_list. */
+	spinlock_t gc_lock;
+	/** @gc_list: &struct devmem_range whose memory was unmapped. */
+	struct list_head gc_list;
+	/** @dpagemap: device memory, or NULL if the VM can't use it. */
+	struct drm_pagemap *dpagemap;
+	/** @stats: counters; allocations of device memory share them. */
+	struct devmem_stats *stats;
+};
+
+int devmem_vm_create_ioctl(struct drm_device *drm, void *data,
+			   struct drm_file *file);
+int devmem_vm_destroy_ioctl(struct drm_device *drm, void *data,
+			    struct drm_file *file);
+int devmem_vm_residency_ioctl(struct drm_device *drm, void *data,
+			      struct drm_file *file);
+int devmem_vm_stats_ioctl(struct drm_device *drm, void *data,
+			  struct drm_file *file);
+struct devmem_vm *devmem_vm_get(struct devmem_vm *vm);
+struct devmem_vm *devmem_vm_lookup(struct devmem_file *df, u32 vm_id);
+struct devmem_vm *devmem_vm_find(struct devmem_device *dm, u32 vmid);
+void devmem_vm_put(struct devmem_vm *vm);
+void devmem_vm_close_all(struct devmem_file *df);
+
+#endif /* _DEVMEM_VM_H_ */

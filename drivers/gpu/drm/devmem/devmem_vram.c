@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Copyright (c) 2026 devmem developers */
+
+#include <drm/drm_print.h>
+
+#include "devmem_device.h"
+#include "devmem_stats.h"
+#include "devmem_vram.h"
+
+/**
+ * DOC: VRAM
+ *
+ * VRAM is given out in naturally aligned blocks by the kernel's GPU buddy
+ * allocator. Memory of processes (&struct devmem_bo) comes from the bottom and
+ * can be evicted; what the driver itself needs (rings, page tables) comes from
+ * the top, in small pieces, and stays.
+ *
+ * When VRAM runs out, allocations are evicted to system memory in the order in
+ * which they were made until the request fits. Eviction needs nothing of the
+ * process that caused the allocation: its pages can live on in a forked child
+ * alone.
+ *
+ * The last page of an allocation can be freed under spinlocks, where the
+ * allocator's mutex can't be taken. So release is deferred to a work item;
+ * whoever finds VRAM short does that work himself first.
+ */
+
+/* Whoever needs VRAM tries to evict this many allocations before giving up. */
+#define DEVMEM_VRAM_EVICT_TRIES	64
+
+/* An address of zero means "none" to drm_pagemap: the first page stays unused. */
+#define DEVMEM_VRAM_RESERVED	SZ_4K
+
+static void devmem_vram_release_all(struct devmem_vram *vram)
+{
+	struct llist_node *list = llist_del_all(&vram->released);
+	struct devmem_bo *bo, *next;
+
+	llist_for_each_entry_safe(bo, next, list, released) {
+		mutex_lock(&vram->lock);
+		list_del(&bo->lru);
+		gpu_buddy_free_block(&vram->mm, bo->block);
+		mutex_unlock(&vram->lock);
+
+		if (bo->stats)
+			devmem_stats_put(bo->stats);
+		kfree(bo);
+	}
+}
+
+static void devmem_vram_release_work(struct work_struct *work)
+{
+	devmem_vram_release_all(container_of(work, struct devmem_vram, release_work));
+}
+
+/**
+ * devmem_vram_init() - set up the allocator
+ * @dm: the device
+ *
+ * Return: 0, -EINVAL for an impossible size, -ENOMEM.
+ */
+int devmem_vram_init(struct devmem_device *dm)
+{
+	struct devmem_vram *vram = &dm->vram;
+	LIST_HEAD(blocks);
+	int err;
+
+	mutex_init(&vram->lock);
+	INIT_LIST_HEAD(&vram->lru);
+	init_llist_head(&vram->released);
+	INIT_WORK(&vram->release_work, devmem_vram_release_work);
+
+	err = gpu_buddy_init(&vram->mm, dm->hw.vram_size, SZ_4K);
+	if (err)
+		return err;
+	gpu_buddy_driver_set_lock(&vram->mm, &vram->lock);
+
+	mutex_lock(&vram->lock);
+	err = gpu_buddy_alloc_blocks(&vram->mm, 0, DEVMEM_VRAM_RESERVED,
+				     DEVMEM_VRAM_RESERVED, SZ_4K, &blocks,
+				     GPU_BUDDY_RANGE_ALLOCATION);
+	if (err)
+		gpu_buddy_fini(&vram->mm);
+	mutex_unlock(&vram->lock);
+	return err;
+}
+
+/**
+ * devmem_vram_fini() - take down the allocator
+ * @dm: the device; all allocations must be free
+ */
+void devmem_vram_fini(struct devmem_device *dm)
+{
+	struct devmem_vram *vram = &dm->vram;
+
+	flush_work(&vram->release_work);
+	devmem_vram_release_all(vram);
+
+	mutex_lock(&vram->lock);
+	drm_WARN_ON(&dm->drm, !list_empty(&vram->lru));
+	gpu_buddy_free_block(&vram->mm, gpu_buddy_allocated_addr_to_block(&vram->mm, 0));
+	drm_WARN_ON(&dm->drm, vram->mm.avail != vram->mm.size);
+	gpu_buddy_fini(&vram->mm);
+	mutex_unlock(&vram->lock);
+	mutex_destroy(&vram->lock);
+}
+
+/* The oldest allocation, with a reference, moved to the young end; or NULL */
+static struct devmem_bo *devmem_vram_get_oldest(struct devmem_vram *vram)
+{
+	struct devmem_bo *bo, *found = NULL;
+
+	mutex_lock(&vram->lock);
+	list_for_each_entry(bo, &vram->lru, lru) {
+		if (!kref_get_unless_zero(&bo->kref))
+			continue;
+		list_move_tail(&bo->lru, &vram->lru);
+		found = bo;
+		break;
+	}
+	mutex_unlock(&vram->lock);
+	return found;
+}
+
+static int devmem_vram_evict(struct devmem_device *dm, struct devmem_bo *bo)
+{
+	int err;
+
+	WRITE_ONCE(bo->evictor, current);
+	err = drm_pagemap_evict_to_ram(&bo->devmem);
+	WRITE_ONCE(bo->evictor, NULL);
+	if (!err && bo->stats)
+		devmem_stats_add(bo->stats, DEVMEM_STAT_EVICTED_COUNT, 1);
+	return err;
+}
+
+static int devmem_vram_evict_oldest(struct devmem_device *dm)
+{
+	struct devmem_bo *bo = devmem_vram_get_oldest(&dm->vram);
+	int err;
+
+	if (!bo)
+		return -ENOSPC;
+	err = devmem_vram_evict(dm, bo);
+	devmem_vram_put(bo);
+	return err;
+}
+
+/**
+ * devmem_vram_evict_all() - migrate all memory of processes to system memory
+ * @dm: the device; nothing may migrate to it any more
+ *
+ * Context: process context, outside of the locks of the driver.
+ *
+ * Return: 0, -EBUSY if some memory could not be moved.
+ */
+int devmem_vram_evict_all(struct devmem_device *dm)
+{
+	int tries = DEVMEM_VRAM_EVICT_TRIES;
+	int err;
+
+	do {
+		err = devmem_vram_evict_oldest(dm);
+		devmem_vram_release_all(&dm->vram);
+		if (err == -ENOSPC)
+			return 0;
+	} while (!err || tries--);
+	return -EBUSY;
+}
+
+static struct gpu_buddy_block *
+devmem_vram_try_alloc(struct devmem_vram *vram, u64 size, unsigned long flags)
+{
+	struct gpu_buddy_block *block = NULL;
+	LIST_HEAD(blocks);
+	int err;
+
+	mutex_lock(&vram->lock);
+	err = gpu_buddy_alloc_blocks(&vram->mm, 0, vram->mm.size, size, size,
+				     &blocks, flags);
+	if (!err) {
+		block = list_first_entry(&blocks, struct gpu_buddy_block, link);
+		list_del(&block->link);
+	}
+	mutex_unlock(&vram->lock);
+	return err ? ERR_PTR(err) : block;
+}
+
+/* One block of @size bytes, a power of two; evicts to make room. */
+static struct gpu_buddy_block *
+devmem_vram_get_block(struct devmem_device *dm, u64 size, unsigned long flags)
+{
+	struct gpu_buddy_block *block;
+	int tries = DEVMEM_VRAM_EVICT_TRIES;
+
+	do {
+		devmem_vram_release_all(&dm->vram);
+		block = devmem_vram_try_alloc(&dm->vram, size, flags);
+		if (PTR_ERR_OR_ZERO(block) != -ENOSPC)
+			break;
+		if (devmem_vram_evict_oldest(dm) == -ENOSPC)
+			break;
+	} while (tries--);
+	return block;
+}
+
+/**
+ * devmem_vram_alloc() - allocate VRAM for memory of a process
+ * @dm: the device
+ * @size: bytes, a power of two of at least 4 KiB
+ * @stats: counters of the VM, or NULL
+ *
+ * The content is undefined. Other allocations may be evicted.
+ *
+ * Context: process context; mmap_lock may be held, no folio lock, no lock of
+ * the driver below &devmem_vm.lock.
+ *
+ * Return: the allocation with one reference, or an ERR_PTR: -ENOSPC, -ENOMEM.
+ */
+struct devmem_bo *devmem_vram_alloc(struct devmem_device *dm, u64 size,
+				    struct devmem_stats *stats)
+{
+	struct devmem_bo *bo;
+
+	bo = kzalloc_obj(*bo);
+	if (!bo)
+		return ERR_PTR(-ENOMEM);
+
+	bo->block = devmem_vram_get_block(dm, size, 0);
+	if (IS_ERR(bo->block)) {
+		int err = PTR_ERR(bo->block);
+
+		kfree(bo);
+		return ERR_PTR(err);
+	}
+	kref_init(&bo->kref);
+	bo->dm = dm;
+	bo->stats = stats ? devmem_stats_get(stats) : NULL;
+	bo->block->private = bo;
+
+	mutex_lock(&dm->vram.lock);
+	list_add_tail(&bo->lru, &dm->vram.lru);
+	mutex_unlock(&dm->vram.lock);
+	return bo;
+}
+
+/**
+ * devmem_vram_find() - the allocation that a VRAM address is in
+ * @dm: the device
+ * @addr: VRAM address, in bytes, of memory of a process
+ *
+ * Context: sleeps; takes &devmem_vram.lock. The caller knows that the
+ * allocation stays, for example since it holds one of its pages.
+ *
+ * Return: the allocation, or NULL.
+ */
+struct devmem_bo *devmem_vram_find(struct devmem_device *dm, u64 addr)
+{
+	struct gpu_buddy_block *block;
+
+	mutex_lock(&dm->vram.lock);
+	block = gpu_buddy_allocated_addr_to_block(&dm->vram.mm, addr);
+	mutex_unlock(&dm->vram.lock);
+	return block ? block->private : NULL;
+}
+
+static void devmem_vram_release(struct kref *kref)
+{
+	struct devmem_bo *bo = container_of(kref, struct devmem_bo, kref);
+	struct devmem_vram *vram = &bo->dm->vram;
+
+	if (llist_add(&bo->released, &vram->released))
+		queue_work(system_unbound_wq, &vram->release_work);
+}
+
+/**
+ * devmem_vram_put() - drop a reference
+ * @bo: the allocation
+ *
+ * Context: any.
+ */
+void devmem_vram_put(struct devmem_bo *bo)
+{
+	kref_put(&bo->kref, devmem_vram_release);
+}
+
+/**
+ * devmem_vram_alloc_kernel() - allocate VRAM for the driver itself
+ * @dm: the device
+ * @size: bytes, a power of two of at least 4 KiB
+ * @addr: where to store the VRAM address, in bytes
+ *
+ * The memory is zero and naturally aligned, and writing it through the window
+ * can't fail any more.
+ *
+ * Context: as devmem_vram_alloc().
+ *
+ * Return: 0, -ENOSPC, -ENOMEM.
+ */
+int devmem_vram_alloc_kernel(struct devmem_device *dm, u64 size, u64 *addr)
+{
+	struct gpu_buddy_block *block;
+	int err;
+
+	block = devmem_vram_get_block(dm, size, GPU_BUDDY_TOPDOWN_ALLOCATION);
+	if (IS_ERR(block))
+		return PTR_ERR(block);
+
+	*addr = gpu_buddy_block_offset(block);
+	err = devmem_hw_vram_zero(dm, *addr, size);
+	if (err)
+		devmem_vram_free_kernel(dm, *addr);
+	return err;
+}
+
+/**
+ * devmem_vram_free_kernel() - free VRAM of the driver itself
+ * @dm: the device
+ * @addr: VRAM address from devmem_vram_alloc_kernel()
+ */
+void devmem_vram_free_kernel(struct devmem_device *dm, u64 addr)
+{
+	struct devmem_vram *vram = &dm->vram;
+
+	mutex_lock(&vram->lock);
+	gpu_buddy_free_block(&vram->mm,
+			     gpu_buddy_allocated_addr_to_block(&vram->mm, addr));
+	mutex_unlock(&vram->lock);
+}
+
+/**
+ * devmem_vram_available() - VRAM that is not allocated
+ * @dm: the device
+ *
+ * Context: process context; takes &devmem_vram.lock.
+ *
+ * Return: bytes.
+ */
+u64 devmem_vram_available(struct devmem_device *dm)
+{
+	u64 avail;
+
+	/* The work item may be half way through; what it holds is free, too. */
+	flush_work(&dm->vram.release_work);
+	devmem_vram_release_all(&dm->vram);
+	mutex_lock(&dm->vram.lock);
+	avail = dm->vram.mm.avail;
+	mutex_unlock(&dm->vram.lock);
+	return avail;
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Copyright (c) 2026 devmem developers */
+#ifndef _DEVMEM_VRAM_H_
+#define _DEVMEM_VRAM_H_
+
+#include <drm/drm_pagemap.h>
+#include <linux/gpu_buddy.h>
+#include <linux/kref.h>
+#include <linux/llist.h>
+#include <linux/mutex.h>
+#include <linux/workqueue.h>
+
+struct devmem_device;
+struct devmem_stats;
+
+/**
+ * struct devmem_vram - allocator of VRAM
+ */
+struct devmem_vram {
+	/** @mm: the buddy allocator, in units of 4 KiB. */
+	struct gpu_buddy mm;
+	/** @lock: protects @mm and @lru. */
+	struct mutex lock;
+	/** @lru: &struct devmem_bo that can be evicted, oldest first. */
+	struct list_head lru;
+	/** @released: &struct devmem_bo without a reference, to be freed. */
+	struct llist_head released;
+	/** @release_work: frees @released. */
+	struct work_struct release_work;
+};
+
+/**
+ * struct devmem_bo - VRAM that backs migrated memory of a process
+ *
+ * One naturally aligned block of VRAM. Its pages hold it through drm_pagemap
+ * until the last one is freed, whoever owns that page then.
+ */
+struct devmem_bo {
+	/** @kref: references: of drm_pagemap, and of an eviction under way. */
+	struct kref kref;
+	/** @dm: the device. */
+	struct devmem_device *dm;
+	/** @block: the VRAM. */
+	struct gpu_buddy_block *block;
+	/** @devmem: the allocation as drm_pagemap knows it. */
+	struct drm_pagemap_devmem devmem;
+	/** @lru: link in &devmem_vram.lru. */
+	struct list_head lru;
+	/** @released: link in &devmem_vram.released. */
+	struct llist_node released;
+	/** @evictor: task that evicts the allocation, or NULL. */
+	struct task_struct *evictor;
+	/** @stats: counters of the VM that made the allocation, or NULL. */
+	struct devmem_stats *stats;
+};
+
+int devmem_vram_init(struct devmem_device *dm);
+void devmem_vram_fini(struct devmem_device *dm);
+struct devmem_bo *devmem_vram_alloc(struct devmem_device *dm, u64 size,
+				    struct devmem_stats *stats);
+struct devmem_bo *devmem_vram_find(struct devmem_device *dm, u64 addr);
+void devmem_vram_put(struct devmem_bo *bo);
+int devmem_vram_alloc_kernel(struct devmem_device *dm, u64 size, u64 *addr);
+void devmem_vram_free_kernel(struct devmem_device *dm, u64 addr);
+u64 devmem_vram_available(struct devmem_device *dm);
+int devmem_vram_evict_all(struct devmem_device *dm);
+
+/**
+ * devmem_vram_addr() - where an allocation is
+ * @bo: the allocation
+ *
+ * Return: VRAM address, in bytes.
+ */
+static inline u64 devmem_vram_addr(struct devmem_bo *bo)
+{
+	return gpu_buddy_block_offset(bo->block);
+}
+
+#endif /* _DEVMEM_VRAM_H_ */
