@@ -3,6 +3,11 @@
 #
 # The two directions between patches/ and commits, used by 'tree' and 'series'.
 
+# One at a time: they move the branch of build/linux.
+mkdir -p "$build"
+exec 9> "$build/.tree.lock"
+flock 9
+
 patches=${DEVMEM_PATCHES:-$top/patches}
 
 # Names of the patches that patches/series lists; none is a valid series.
@@ -41,10 +46,9 @@ series_same()
 # patches out of the index.
 series_apply()
 {
-	local am=$build/am name commit
+	local am name commit
 
-	kgit worktree remove --force "$am" 2>/dev/null || rm -rf "$am"
-	kgit worktree prune
+	am=$(mktemp -d "$build/am.XXXXXX")
 	kgit worktree add -q --detach --no-checkout "$am" "$1"
 	(
 		linux=$am
@@ -53,13 +57,15 @@ series_apply()
 			[ -f "$patches/$name" ] || die "patches/series names $name, which is not there"
 			# am keeps the files of earlier patches; it needs the rest absent.
 			kgit am -q --keep-non-patch --keep-cr --no-3way --whitespace=nowarn \
-				--committer-date-is-author-date "$patches/$name" >"$build/am.log" 2>&1 || {
-				cat "$build/am.log" >&2
+				--committer-date-is-author-date "$patches/$name" >"$am.log" 2>&1 || {
+				cat "$am.log" >&2
+				rm -f "$am.log"
 				die "patches/$name does not apply; build/linux is as it was"
 			}
 		done
 	) || { kgit worktree remove --force "$am"; return 1; }
 	commit=$(git -C "$am" rev-parse HEAD)
 	kgit worktree remove --force "$am"
+	rm -f "$am.log"
 	echo "$commit"
 }
