@@ -189,7 +189,6 @@ static const char * const accesses[] = {
 
 static char static_array[64 * MIB] __attribute__((aligned(2 * MIB)));
 static char *expect, *gpu_copy;
-static uint64_t *result;
 
 static uint64_t get_word(const char *p, size_t width)
 {
@@ -328,9 +327,9 @@ static void emit_access(struct trip *t)
 	igt_devmem_branch(b, 1, DRM_DEVMEM_COMPARE_LT, end, loop);
 
 	if (t->access == READ) {
-		igt_devmem_store_reg(b, result, 2, 8);
+		igt_devmem_store_reg(b, d.result, 2, 8);
 		igt_devmem_load(b, 3, t->p + last_word(t), t->word);
-		igt_devmem_store_reg(b, result + 1, 3, 8);
+		igt_devmem_store_reg(b, d.result + 1, 3, 8);
 	} else if (t->access == ATOMIC && has_last_word(t)) {
 		igt_devmem_atomic(b, DRM_DEVMEM_ATOMIC_ADD, 0, t->p + last_word(t), GPU_ADD,
 				  t->word);
@@ -378,8 +377,8 @@ static void check_data(struct trip *t)
 				     "the GPU copied wrong data\n");
 	}
 	if (t->access == READ) {
-		igt_assert_eq_u64(result[0], checksum(t, t->p));
-		igt_assert_eq_u64(result[1], get_word(t->p + last_word(t), t->word));
+		igt_assert_eq_u64(d.result[0], checksum(t, t->p));
+		igt_assert_eq_u64(d.result[1], get_word(t->p + last_word(t), t->word));
 	}
 }
 
@@ -517,7 +516,6 @@ static void init_round_trips(void)
 
 	expect = igt_devmem_shared_alloc(FULL_MAX);
 	gpu_copy = igt_devmem_shared_alloc(FULL_MAX);
-	result = igt_devmem_shared_alloc(PAGE);
 
 	/* What libc maps next must not be merged with the thread's own data. */
 	igt_assert(mmap(NULL, 4 * MIB, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) !=
@@ -529,39 +527,6 @@ static void init_round_trips(void)
 		limit.rlim_cur = 96 * MIB;
 		igt_assert_eq(setrlimit(RLIMIT_STACK, &limit), 0);
 	}
-}
-
-/*
- * Small batches
- */
-static void gpu_store(void *addr, uint64_t value)
-{
-	igt_devmem_store(&d.batch, addr, value, 8);
-	igt_devmem_run(&d);
-}
-
-static uint64_t gpu_load(const void *addr)
-{
-	igt_devmem_load(&d.batch, 1, addr, 8);
-	igt_devmem_store_reg(&d.batch, result, 1, 8);
-	igt_devmem_run(&d);
-	return result[0];
-}
-
-/* The GPU fills words; the memory is on the device afterwards. */
-static void gpu_fill(void *addr, uint64_t value, size_t size)
-{
-	igt_devmem_fill(&d.batch, addr, value, 8, size);
-	igt_devmem_run(&d);
-	igt_assert(igt_devmem_location_is(&d, addr, size, DRM_DEVMEM_LOCATION_DEVICE));
-}
-
-static void cpu_expect(const uint64_t *p, uint64_t value, size_t size)
-{
-	size_t i;
-
-	for (i = 0; i < size / 8; i++)
-		igt_assert_eq_u64(p[i], value);
 }
 
 /* The batch built so far has to end by a fault at @addr, and the queue to go on. */
@@ -580,8 +545,8 @@ static void expect_fault(uint64_t addr, enum drm_devmem_access access)
 	igt_assert_lt_u64(before.gpu_faults_failed,
 			  igt_devmem_stats(d.fd, d.vm).gpu_faults_failed);
 
-	gpu_store(result + 2, addr);
-	igt_assert_eq_u64(result[2], addr);
+	igt_devmem_poke(&d, d.result + 2, addr);
+	igt_assert_eq_u64(d.result[2], addr);
 }
 
 static void test_ping_pong(void)
@@ -608,7 +573,7 @@ static void test_cpu_read_partial(void)
 	char *p = igt_devmem_anon_alloc(size);
 
 	memset(p, 1, size);
-	gpu_fill(p, GPU_FILL, size);
+	igt_devmem_set(&d, p, GPU_FILL, size);
 
 	igt_assert_eq_u64(get_word(p + MIB, 8), GPU_FILL);
 	igt_assert(igt_devmem_location_is(&d, p, 2 * MIB, DRM_DEVMEM_LOCATION_SYSTEM));
@@ -617,7 +582,7 @@ static void test_cpu_read_partial(void)
 	/* The GPU uses both halves, wherever they are now. */
 	igt_devmem_copy(&d.batch, p + MIB, p + 3 * MIB, 4 * KIB);
 	igt_devmem_run(&d);
-	cpu_expect((uint64_t *)p, GPU_FILL, size);
+	igt_devmem_expect_words(p, GPU_FILL, size);
 	igt_assert(igt_devmem_location_is(&d, p, size, DRM_DEVMEM_LOCATION_SYSTEM));
 	igt_devmem_anon_free(p, size);
 }
@@ -666,7 +631,6 @@ static void test_both_at_once(void)
 static void init_child(void)
 {
 	igt_devmem_init(&d, drm_reopen_driver(d.fd), 0);
-	result = igt_devmem_shared_alloc(PAGE);
 }
 
 static void test_two_processes(void)
@@ -680,40 +644,20 @@ static void test_two_processes(void)
 
 		init_child();
 		for (round = 0; round < 5; round++) {
-			gpu_fill(p, pattern + round, size);
-			igt_assert_eq_u64(gpu_load(p + 5), pattern + round);
-			cpu_expect(p, pattern + round, size);
+			igt_devmem_set(&d, p, pattern + round, size);
+			igt_assert_eq_u64(igt_devmem_peek(&d, p + 5), pattern + round);
+			igt_devmem_expect_words(p, pattern + round, size);
 		}
 	}
 	igt_waitchildren();
-	cpu_expect(p, 0, size);
+	igt_devmem_expect_words(p, 0, size);
 	igt_devmem_anon_free(p, size);
 }
 
 /*
- * Fork: one process at a time does something, then tells the other by a flag in
- * shared memory.
+ * Fork: one process at a time does something, then passes the turn.
  */
 static uint32_t *turn;
-
-static uint32_t get_turn(void)
-{
-	return __atomic_load_n(turn, __ATOMIC_SEQ_CST);
-}
-
-static void set_turn(uint32_t n)
-{
-	__atomic_store_n(turn, n, __ATOMIC_SEQ_CST);
-}
-
-static void wait_turn(uint32_t n)
-{
-	int i;
-
-	for (i = 0; i < 3000 && get_turn() != n; i++)
-		usleep(10000);
-	igt_assert_eq_u32(get_turn(), n);
-}
 
 static uint64_t *fork_alloc(size_t size)
 {
@@ -721,7 +665,7 @@ static uint64_t *fork_alloc(size_t size)
 
 	turn = igt_devmem_shared_alloc(PAGE);
 	memset(p, 0, size);
-	gpu_fill(p, 0xb, size);
+	igt_devmem_set(&d, p, 0xb, size);
 	return p;
 }
 
@@ -737,17 +681,17 @@ static void test_fork_parent_gpu_write(void)
 	uint64_t *p = fork_alloc(size);
 
 	igt_fork(child, 1) {
-		wait_turn(1);
-		cpu_expect(p, 0xb, size);
+		igt_devmem_wait_turn(turn, 1);
+		igt_devmem_expect_words(p, 0xb, size);
 	}
 	/* Once with the pages shared, once while the child brings its copy back. */
 	igt_devmem_fill(&d.batch, p, 0xc, 8, size);
 	igt_devmem_run(&d);
-	set_turn(1);
-	igt_assert_eq_u64(gpu_load(p + 7), 0xc);
+	igt_devmem_set_turn(turn, 1);
+	igt_assert_eq_u64(igt_devmem_peek(&d, p + 7), 0xc);
 	igt_waitchildren();
-	igt_assert_eq_u64(gpu_load(p + size / 8 - 1), 0xc);
-	cpu_expect(p, 0xc, size);
+	igt_assert_eq_u64(igt_devmem_peek(&d, p + size / 8 - 1), 0xc);
+	igt_devmem_expect_words(p, 0xc, size);
 	fork_free(p, size);
 }
 
@@ -761,17 +705,17 @@ static void test_fork_child_cpu_write(void)
 
 		for (i = 0; i < size / 8; i++)
 			p[i] = 0xd;
-		set_turn(1);
-		wait_turn(2);
-		cpu_expect(p, 0xd, size);
+		igt_devmem_set_turn(turn, 1);
+		igt_devmem_wait_turn(turn, 2);
+		igt_devmem_expect_words(p, 0xd, size);
 	}
-	wait_turn(1);
-	igt_assert_eq_u64(gpu_load(p), 0xb);
+	igt_devmem_wait_turn(turn, 1);
+	igt_assert_eq_u64(igt_devmem_peek(&d, p), 0xb);
 	igt_devmem_copy(&d.batch, p + size / 16, p, size / 2);
 	igt_devmem_run(&d);
-	set_turn(2);
+	igt_devmem_set_turn(turn, 2);
 	igt_waitchildren();
-	cpu_expect(p, 0xb, size);
+	igt_devmem_expect_words(p, 0xb, size);
 	fork_free(p, size);
 }
 
@@ -781,16 +725,16 @@ static void test_fork_parent_cpu_write(void)
 	uint64_t *p = fork_alloc(size);
 
 	igt_fork(child, 1) {
-		wait_turn(1);
-		cpu_expect(p, 0xb, size);
+		igt_devmem_wait_turn(turn, 1);
+		igt_devmem_expect_words(p, 0xb, size);
 	}
 	p[0] = 0xe;
-	igt_assert_eq_u64(gpu_load(p), 0xe);
-	igt_assert_eq_u64(gpu_load(p + 1), 0xb);
-	set_turn(1);
+	igt_assert_eq_u64(igt_devmem_peek(&d, p), 0xe);
+	igt_assert_eq_u64(igt_devmem_peek(&d, p + 1), 0xb);
+	igt_devmem_set_turn(turn, 1);
 	igt_waitchildren();
 	igt_assert_eq_u64(p[0], 0xe);
-	cpu_expect(p + 1, 0xb, size - 8);
+	igt_devmem_expect_words(p + 1, 0xb, size - 8);
 	fork_free(p, size);
 }
 
@@ -801,28 +745,28 @@ static void test_fork_both_gpu_write(void)
 
 	igt_fork(child, 1) {
 		init_child();
-		wait_turn(1);
-		igt_assert_eq_u64(gpu_load(p), 0xb);
+		igt_devmem_wait_turn(turn, 1);
+		igt_assert_eq_u64(igt_devmem_peek(&d, p), 0xb);
 		igt_devmem_fill(&d.batch, p, 0xcc, 8, size / 2);
 		igt_devmem_run(&d);
-		set_turn(2);
-		wait_turn(3);
-		cpu_expect(p, 0xcc, size / 2);
-		cpu_expect(p + size / 16, 0xb, size / 2);
+		igt_devmem_set_turn(turn, 2);
+		igt_devmem_wait_turn(turn, 3);
+		igt_devmem_expect_words(p, 0xcc, size / 2);
+		igt_devmem_expect_words(p + size / 16, 0xb, size / 2);
 	}
 	igt_devmem_fill(&d.batch, p, 0xaa, 8, size / 4);
 	igt_devmem_run(&d);
-	set_turn(1);
-	wait_turn(2);
-	igt_assert_eq_u64(gpu_load(p), 0xaa);
-	igt_assert_eq_u64(gpu_load(p + size / 32), 0xb);
+	igt_devmem_set_turn(turn, 1);
+	igt_devmem_wait_turn(turn, 2);
+	igt_assert_eq_u64(igt_devmem_peek(&d, p), 0xaa);
+	igt_assert_eq_u64(igt_devmem_peek(&d, p + size / 32), 0xb);
 	igt_devmem_fill(&d.batch, p + size / 32, 0xad, 8, size / 4);
 	igt_devmem_run(&d);
-	set_turn(3);
+	igt_devmem_set_turn(turn, 3);
 	igt_waitchildren();
-	cpu_expect(p, 0xaa, size / 4);
-	cpu_expect(p + size / 32, 0xad, size / 4);
-	cpu_expect(p + size / 16, 0xb, size / 2);
+	igt_devmem_expect_words(p, 0xaa, size / 4);
+	igt_devmem_expect_words(p + size / 32, 0xad, size / 4);
+	igt_devmem_expect_words(p + size / 16, 0xb, size / 2);
 	fork_free(p, size);
 }
 
@@ -834,10 +778,10 @@ static void test_fork_child_uses_parent_vm(void)
 	igt_fork(child, 1) {
 		igt_devmem_fill(&d.batch, p, 0xf, 8, size);
 		igt_devmem_run(&d);
-		cpu_expect(p, 0xb, size);
+		igt_devmem_expect_words(p, 0xb, size);
 	}
 	igt_waitchildren();
-	cpu_expect(p, 0xf, size);
+	igt_devmem_expect_words(p, 0xf, size);
 	fork_free(p, size);
 }
 
@@ -850,7 +794,7 @@ static void test_munmap_all(void)
 	uint64_t before = igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_VRAM_FREE);
 	char *p = igt_devmem_anon_alloc(size);
 
-	gpu_fill(p, GPU_FILL, size);
+	igt_devmem_set(&d, p, GPU_FILL, size);
 	igt_assert_lte_u64(igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_VRAM_FREE),
 			   before - size);
 	igt_assert_eq(munmap(p, size), 0);
@@ -869,21 +813,20 @@ static void test_munmap_part(void)
 	char *p = igt_devmem_anon_alloc(size);
 
 	memset(p, 0, size);
-	gpu_fill(p, GPU_FILL, size);
+	igt_devmem_set(&d, p, GPU_FILL, size);
 	igt_assert_eq(munmap(p + hole, hole_size), 0);
 
 	igt_devmem_load(&d.batch, 1, p + hole, 8);
 	expect_fault((uintptr_t)p + hole, DRM_DEVMEM_ACCESS_READ);
 	igt_devmem_load(&d.batch, 1, p + hole + hole_size - 8, 8);
 	expect_fault((uintptr_t)p + hole + hole_size - 8, DRM_DEVMEM_ACCESS_READ);
-	igt_assert_eq_u64(gpu_load(p + hole - 8), GPU_FILL);
-	igt_assert_eq_u64(gpu_load(p + hole + hole_size), GPU_FILL);
-	gpu_store(p + hole + hole_size, 0x99);
+	igt_assert_eq_u64(igt_devmem_peek(&d, p + hole - 8), GPU_FILL);
+	igt_assert_eq_u64(igt_devmem_peek(&d, p + hole + hole_size), GPU_FILL);
+	igt_devmem_poke(&d, p + hole + hole_size, 0x99);
 
-	cpu_expect((uint64_t *)p, GPU_FILL, hole);
+	igt_devmem_expect_words(p, GPU_FILL, hole);
 	igt_assert_eq_u64(get_word(p + hole + hole_size, 8), 0x99);
-	cpu_expect((uint64_t *)(p + hole + hole_size + 8), GPU_FILL,
-		   size - hole - hole_size - 8);
+	igt_devmem_expect_words(p + hole + hole_size + 8, GPU_FILL, size - hole - hole_size - 8);
 	igt_devmem_anon_free(p, size);
 }
 
@@ -894,12 +837,12 @@ static void test_munmap_remap(void)
 	int i;
 
 	for (i = 0; i < 5; i++) {
-		igt_assert_eq_u64(gpu_load(p + i * PAGE), 0);
-		gpu_fill(p, GPU_FILL, size);
+		igt_assert_eq_u64(igt_devmem_peek(&d, p + i * PAGE), 0);
+		igt_devmem_set(&d, p, GPU_FILL, size);
 		igt_assert(mmap(p, size, PROT_READ | PROT_WRITE,
 				MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == p);
 	}
-	cpu_expect((uint64_t *)p, 0, size);
+	igt_devmem_expect_words(p, 0, size);
 	igt_devmem_anon_free(p, size);
 }
 
@@ -909,18 +852,18 @@ static void test_mremap(void)
 	char *from = igt_devmem_anon_alloc(size), *to = igt_devmem_anon_alloc(size);
 
 	memset(from, 0, size);
-	gpu_fill(from, GPU_FILL, size);
-	gpu_fill(to, 0x22, size);
+	igt_devmem_set(&d, from, GPU_FILL, size);
+	igt_devmem_set(&d, to, 0x22, size);
 	igt_assert(mremap(from, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to);
 	igt_assert(igt_devmem_location_is(&d, to, size, DRM_DEVMEM_LOCATION_DEVICE));
 
 	igt_devmem_load(&d.batch, 1, from, 8);
 	expect_fault((uintptr_t)from, DRM_DEVMEM_ACCESS_READ);
-	igt_assert_eq_u64(gpu_load(to), GPU_FILL);
-	gpu_store(to + MIB, 0x55);
+	igt_assert_eq_u64(igt_devmem_peek(&d, to), GPU_FILL);
+	igt_devmem_poke(&d, to + MIB, 0x55);
 	igt_assert_eq_u64(get_word(to + MIB, 8), 0x55);
-	cpu_expect((uint64_t *)to, GPU_FILL, MIB);
-	cpu_expect((uint64_t *)(to + MIB + 8), GPU_FILL, size - MIB - 8);
+	igt_devmem_expect_words(to, GPU_FILL, MIB);
+	igt_devmem_expect_words(to + MIB + 8, GPU_FILL, size - MIB - 8);
 	igt_devmem_anon_free(to, size);
 }
 
@@ -930,26 +873,26 @@ static void test_mprotect_read_only(void)
 	uint64_t *p = igt_devmem_anon_alloc(size);
 
 	memset(p, 0, size);
-	gpu_fill(p, GPU_FILL, size);
+	igt_devmem_set(&d, p, GPU_FILL, size);
 	igt_assert_eq(mprotect(p, size, PROT_READ), 0);
 
-	igt_assert_eq_u64(gpu_load(p), GPU_FILL);
+	igt_assert_eq_u64(igt_devmem_peek(&d, p), GPU_FILL);
 	igt_devmem_store(&d.batch, p + 1, 1, 8);
 	expect_fault((uintptr_t)(p + 1), DRM_DEVMEM_ACCESS_WRITE);
 	igt_devmem_atomic(&d.batch, DRM_DEVMEM_ATOMIC_ADD, 0, p + 2, 1, 8);
 	expect_fault((uintptr_t)(p + 2), DRM_DEVMEM_ACCESS_ATOMIC);
-	igt_assert_eq_u64(gpu_load(p + 1), GPU_FILL);
-	cpu_expect(p, GPU_FILL, size);
+	igt_assert_eq_u64(igt_devmem_peek(&d, p + 1), GPU_FILL);
+	igt_devmem_expect_words(p, GPU_FILL, size);
 
 	/* Again with the data in system memory. */
 	igt_devmem_fill(&d.batch, p, 1, 8, size);
 	expect_fault((uintptr_t)p, DRM_DEVMEM_ACCESS_WRITE);
 
 	igt_assert_eq(mprotect(p, size, PROT_READ | PROT_WRITE), 0);
-	gpu_store(p + 1, 0x33);
+	igt_devmem_poke(&d, p + 1, 0x33);
 	igt_assert_eq_u64(p[0], GPU_FILL);
 	igt_assert_eq_u64(p[1], 0x33);
-	cpu_expect(p + 2, GPU_FILL, size - 16);
+	igt_devmem_expect_words(p + 2, GPU_FILL, size - 16);
 	igt_devmem_anon_free(p, size);
 }
 
@@ -958,17 +901,17 @@ static void test_mprotect_none(void)
 	const size_t size = 64 * KIB;
 	uint64_t *p = igt_devmem_anon_alloc(size);
 
-	gpu_fill(p, GPU_FILL, size);
+	igt_devmem_set(&d, p, GPU_FILL, size);
 	igt_assert_eq(mprotect(p, size, PROT_NONE), 0);
 	igt_devmem_load(&d.batch, 1, p, 8);
 	expect_fault((uintptr_t)p, DRM_DEVMEM_ACCESS_READ);
 	igt_devmem_store(&d.batch, p, 1, 8);
 	expect_fault((uintptr_t)p, DRM_DEVMEM_ACCESS_WRITE);
 	igt_assert_eq(mprotect(p, size, PROT_READ | PROT_WRITE), 0);
-	igt_assert_eq_u64(gpu_load(p + 1), GPU_FILL);
-	gpu_store(p, 0x44);
+	igt_assert_eq_u64(igt_devmem_peek(&d, p + 1), GPU_FILL);
+	igt_devmem_poke(&d, p, 0x44);
 	igt_assert_eq_u64(p[0], 0x44);
-	cpu_expect(p + 1, GPU_FILL, size - 8);
+	igt_devmem_expect_words(p + 1, GPU_FILL, size - 8);
 	igt_devmem_anon_free(p, size);
 }
 
@@ -977,18 +920,18 @@ static void test_dontneed(bool by_gpu)
 	const size_t size = 2 * MIB;
 	uint64_t *p = igt_devmem_anon_alloc(size);
 
-	gpu_fill(p, GPU_FILL, size);
+	igt_devmem_set(&d, p, GPU_FILL, size);
 	igt_assert_eq(madvise(p, size / 2, MADV_DONTNEED), 0);
 	igt_assert(igt_devmem_pages_are(&d, p, size / 2,
 					DRM_DEVMEM_RESIDENCY_LOCATION |
 					DRM_DEVMEM_RESIDENCY_GPU_MAPPED,
 					DRM_DEVMEM_LOCATION_NONE));
 	if (by_gpu) {
-		igt_assert_eq_u64(gpu_load(p), 0);
-		igt_assert_eq_u64(gpu_load(p + size / 16 - 1), 0);
+		igt_assert_eq_u64(igt_devmem_peek(&d, p), 0);
+		igt_assert_eq_u64(igt_devmem_peek(&d, p + size / 16 - 1), 0);
 	}
-	cpu_expect(p, 0, size / 2);
-	cpu_expect(p + size / 16, GPU_FILL, size / 2);
+	igt_devmem_expect_words(p, 0, size / 2);
+	igt_devmem_expect_words(p + size / 16, GPU_FILL, size / 2);
 	igt_devmem_anon_free(p, size);
 }
 
@@ -1006,9 +949,9 @@ static void test_fault_unmapped(void)
 	expect_fault((uintptr_t)p, DRM_DEVMEM_ACCESS_READ);
 	igt_devmem_atomic(&d.batch, DRM_DEVMEM_ATOMIC_ADD, 0, p, 1, 4);
 	expect_fault((uintptr_t)p, DRM_DEVMEM_ACCESS_ATOMIC);
-	igt_devmem_copy(&d.batch, p, result, 64);
+	igt_devmem_copy(&d.batch, p, d.result, 64);
 	expect_fault((uintptr_t)p, DRM_DEVMEM_ACCESS_WRITE);
-	igt_devmem_copy(&d.batch, result, p, 64);
+	igt_devmem_copy(&d.batch, d.result, p, 64);
 	expect_fault((uintptr_t)p, DRM_DEVMEM_ACCESS_READ);
 }
 
@@ -1047,7 +990,7 @@ static void test_fault_wrap(void)
 	igt_assert_neq(__igt_devmem_run(&d), DRM_DEVMEM_ERROR_NONE);
 	igt_devmem_load(&d.batch, 1, (void *)(uintptr_t)-4ll, 8);
 	igt_assert_eq(__igt_devmem_run(&d), DRM_DEVMEM_ERROR_FAULT);
-	gpu_store(p, 1);
+	igt_devmem_poke(&d, p, 1);
 	igt_assert_eq_u64(get_word(p, 8), 1);
 	igt_devmem_anon_free(p, PAGE);
 }
@@ -1073,15 +1016,15 @@ static void test_stats(void)
 	struct drm_devmem_stats s[4];
 
 	memset(p, 1, size);
-	gpu_store(result, 1);
+	igt_devmem_poke(&d, d.result, 1);
 
 	s[0] = igt_devmem_stats(d.fd, d.vm);
-	gpu_fill(p, GPU_FILL, size);
+	igt_devmem_set(&d, p, GPU_FILL, size);
 	s[1] = igt_devmem_stats(d.fd, d.vm);
 	igt_assert_eq_u64(p[0], GPU_FILL);
 	s[2] = igt_devmem_stats(d.fd, d.vm);
 	p[1] = 1;
-	gpu_store(result, 1);
+	igt_devmem_poke(&d, d.result, 1);
 	s[3] = igt_devmem_stats(d.fd, d.vm);
 
 	igt_assert_eq_u64(s[1].gpu_faults, s[0].gpu_faults + 1);

@@ -313,10 +313,12 @@ void igt_devmem_init(struct igt_devmem *d, int fd, uint32_t vm_flags)
 	d->syncobj = syncobj_create(fd, 0);
 	igt_devmem_batch_init(&d->batch, 1024);
 	d->pages = igt_devmem_shared_alloc(IGT_DEVMEM_MAX_RANGE / page_size());
+	d->result = igt_devmem_shared_alloc(page_size());
 }
 
 void igt_devmem_fini(struct igt_devmem *d)
 {
+	igt_devmem_shared_free(d->result, page_size());
 	igt_devmem_shared_free(d->pages, IGT_DEVMEM_MAX_RANGE / page_size());
 	igt_devmem_batch_fini(&d->batch);
 	syncobj_destroy(d->fd, d->syncobj);
@@ -380,6 +382,54 @@ void igt_devmem_run(struct igt_devmem *d)
 	}
 }
 
+void igt_devmem_poke(struct igt_devmem *d, void *addr, uint64_t value)
+{
+	igt_devmem_store(&d->batch, addr, value, 8);
+	igt_devmem_run(d);
+}
+
+uint64_t igt_devmem_peek(struct igt_devmem *d, const void *addr)
+{
+	igt_devmem_load(&d->batch, 1, addr, 8);
+	igt_devmem_store_reg(&d->batch, d->result, 1, 8);
+	igt_devmem_run(d);
+	return *d->result;
+}
+
+void igt_devmem_set(struct igt_devmem *d, void *addr, uint64_t value, size_t size)
+{
+	igt_devmem_fill(&d->batch, addr, value, 8, size);
+	igt_devmem_run(d);
+	igt_assert(igt_devmem_location_is(d, addr, size, DRM_DEVMEM_LOCATION_DEVICE));
+}
+
+void igt_devmem_expect_words(const void *addr, uint64_t value, size_t size)
+{
+	const uint64_t *word = addr;
+	size_t i;
+
+	for (i = 0; i < size / sizeof(*word); i++)
+		igt_assert_f(word[i] == value, "word %zu of %p is %#llx, not %#llx\n", i, addr,
+			     (unsigned long long)word[i], (unsigned long long)value);
+}
+
+void igt_devmem_set_turn(uint32_t *turn, uint32_t value)
+{
+	__atomic_store_n(turn, value, __ATOMIC_SEQ_CST);
+}
+
+void igt_devmem_wait_turn(uint32_t *turn, uint32_t value)
+{
+	int i;
+
+	for (i = 0; i < 6000; i++) {
+		if (__atomic_load_n(turn, __ATOMIC_SEQ_CST) == value)
+			return;
+		usleep(10000);
+	}
+	igt_assert_f(false, "the other process did not come to turn %u\n", value);
+}
+
 /* Fill d->pages for the pages of the range and return how many they are. */
 static size_t query_pages(struct igt_devmem *d, const void *addr, size_t length)
 {
@@ -396,7 +446,7 @@ static size_t query_pages(struct igt_devmem *d, const void *addr, size_t length)
 	return (end - start) / page_size();
 }
 
-/* Runs of equal bytes, such as "16x D-gw 4x S---". */
+/* One line for each run of pages in the same state. */
 static void print_pages(const uint8_t *pages, size_t count)
 {
 	static const char location[] = ".SDP????";

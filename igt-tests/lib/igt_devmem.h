@@ -89,7 +89,10 @@ struct igt_devmem {
 	uint32_t queue;
 	uint32_t syncobj;
 	struct igt_devmem_batch batch;
+	/* What the latest residency query said, a byte for each page. */
 	uint8_t *pages;
+	/* A page of shared memory, for words that the GPU is to write. */
+	uint64_t *result;
 };
 
 /* Batches of a test are over within seconds, or something is wrong. */
@@ -111,6 +114,18 @@ bool igt_devmem_done(struct igt_devmem *d, int64_t timeout_ns);
  */
 uint32_t __igt_devmem_run(struct igt_devmem *d);
 void igt_devmem_run(struct igt_devmem *d);
+
+/* One batch each: write and read eight bytes, set words; the latter end on the device. */
+void igt_devmem_poke(struct igt_devmem *d, void *addr, uint64_t value);
+uint64_t igt_devmem_peek(struct igt_devmem *d, const void *addr);
+void igt_devmem_set(struct igt_devmem *d, void *addr, uint64_t value, size_t size);
+
+/* The CPU reads @size bytes, all words of which have to be @value. */
+void igt_devmem_expect_words(const void *addr, uint64_t value, size_t size);
+
+/* Two processes take turns: a number in shared memory says who is next. */
+void igt_devmem_set_turn(uint32_t *turn, uint32_t value);
+void igt_devmem_wait_turn(uint32_t *turn, uint32_t value);
 
 /* CLOCK_MONOTONIC in @ns from now, as syncobj waits take it. */
 int64_t igt_devmem_deadline(int64_t ns);

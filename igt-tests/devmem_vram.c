@@ -1,0 +1,479 @@
+// SPDX-License-Identifier: MIT
+/* Copyright (c) 2026 devmem developers */
+
+/**
+ * TEST: devmem vram
+ * Category: Core
+ * Mega feature: SVM
+ * Sub-category: Device memory
+ * Description: Device memory that is too small, shared, left behind and used again
+ *
+ * SUBTEST: overcommit-%s
+ * Description: A working set of twice the device memory, %arg[1], is right in the end
+ *
+ * arg[1]:
+ *
+ * @gpu-first:		which the GPU makes
+ * @cpu-first:		which the CPU makes and the GPU changes
+ *
+ * SUBTEST: overcommit-two-processes
+ * Description: Two processes that need all of the device memory evict each other
+ *
+ * SUBTEST: one-batch-too-large
+ * Description: One command that copies more than the device holds gets to its end
+ *
+ * SUBTEST: evict-after-owner-exit
+ * Description: Memory that a child inherited is evicted after its first owner has exited
+ *
+ * SUBTEST: evict-shared-after-fork
+ * Description: Memory that parent and child share after fork is evicted and stays right
+ *
+ * SUBTEST: evict-while-used
+ * Description: Memory is evicted while the GPU counts in it
+ *
+ * SUBTEST: stale-data
+ * Description: New memory on the device does not show what another process had there
+ *
+ * SUBTEST: comes-back-after-%s
+ * Description: No device memory is lost when a process ends by %arg[1]
+ *
+ * arg[1]:
+ *
+ * @close:		closing the device
+ * @exit:		exiting with everything open
+ * @exec:		becoming another program
+ *
+ * SUBTEST: kill-at-random
+ * Description: Killing processes in the middle of their GPU work loses nothing
+ *
+ * SUBTEST: chunk-%s
+ * Description: Migration works in chunks of %arg[1]
+ *
+ * arg[1]:
+ *
+ * @4k:			4 KiB only
+ * @64k:		64 KiB at most
+ */
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "drmtest.h"
+#include "igt_core.h"
+#include "lib/igt_devmem.h"
+
+IGT_TEST_DESCRIPTION("Device memory that is too small, shared, left behind and used again");
+
+#define KIB		1024ul
+#define MIB		(1024 * KIB)
+#define PAGE		4096ul
+#define PATTERN		0xa5a6a7a8a9aaabacull
+
+/* What rings and page tables may keep when all work is done. */
+#define SLACK		(64 * KIB)
+
+static struct igt_devmem d;
+static uint64_t vram_size, vram_free;
+
+static void open_device(void)
+{
+	igt_devmem_init(&d, drm_open_driver_render(DRIVER_ANY), 0);
+}
+
+static void close_device(void)
+{
+	igt_devmem_fini(&d);
+	drm_close_driver(d.fd);
+}
+
+static void *chunk_at(void *p, unsigned int i)
+{
+	return (char *)p + i * 2 * MIB;
+}
+
+static void test_overcommit(bool cpu_first)
+{
+	const size_t size = 2 * vram_size;
+	unsigned int i, chunks = size / (2 * MIB);
+	struct drm_devmem_stats stats;
+	char *p = igt_devmem_anon_alloc(size);
+
+	if (cpu_first)
+		memset(p, 1, size);
+	for (i = 0; i < chunks; i++) {
+		igt_devmem_fill(&d.batch, chunk_at(p, i), PATTERN + i, 8, MIB);
+		igt_devmem_run(&d);
+	}
+	stats = igt_devmem_stats(d.fd, d.vm);
+	igt_assert_lte_u64(vram_size / 4, stats.evicted_bytes);
+	igt_assert_lt_u64(0, stats.evicted_count);
+	igt_assert_lt_u64(igt_devmem_count(&d, p, size, DRM_DEVMEM_LOCATION_DEVICE) * PAGE,
+			  vram_size);
+
+	/* The GPU adds to what is on the device and to what no longer is. */
+	for (i = 0; i < chunks; i++)
+		igt_devmem_atomic(&d.batch, DRM_DEVMEM_ATOMIC_ADD, 0, chunk_at(p, i), 1, 8);
+	igt_devmem_run(&d);
+
+	for (i = 0; i < chunks; i++) {
+		char *chunk = chunk_at(p, i);
+
+		igt_devmem_expect_words(chunk, PATTERN + i + 1, 8);
+		igt_devmem_expect_words(chunk + 8, PATTERN + i, MIB - 8);
+		igt_devmem_expect_words(chunk + MIB, cpu_first ? 0x0101010101010101ull : 0, MIB);
+	}
+	igt_devmem_anon_free(p, size);
+}
+
+static void test_overcommit_two_processes(void)
+{
+	igt_fork(child, 2) {
+		const size_t size = vram_size * 3 / 4;
+		unsigned int i, chunks = size / (2 * MIB), round;
+		char *p = igt_devmem_anon_alloc(size);
+
+		igt_devmem_init(&d, drm_reopen_driver(d.fd), 0);
+		for (round = 0; round < 3; round++) {
+			for (i = 0; i < chunks; i++) {
+				igt_devmem_atomic(&d.batch, DRM_DEVMEM_ATOMIC_ADD, 0,
+						  chunk_at(p, i), child + 1, 8);
+				igt_devmem_run(&d);
+			}
+		}
+		for (i = 0; i < chunks; i++)
+			igt_devmem_expect_words(chunk_at(p, i), 3 * (child + 1), 8);
+	}
+	igt_waitchildren();
+}
+
+static void test_one_batch_too_large(void)
+{
+	const size_t size = vram_size;
+	char *from = igt_devmem_anon_alloc(size), *to = igt_devmem_anon_alloc(size);
+	size_t i;
+
+	for (i = 0; i < size; i += PAGE)
+		*(uint64_t *)(from + i) = PATTERN + i;
+	igt_devmem_copy(&d.batch, to, from, size);
+	igt_devmem_run(&d);
+	for (i = 0; i < size; i += PAGE) {
+		igt_assert_eq_u64(*(uint64_t *)(to + i), PATTERN + i);
+		igt_assert_eq_u64(*(uint64_t *)(from + i), PATTERN + i);
+	}
+	igt_devmem_anon_free(from, size);
+	igt_devmem_anon_free(to, size);
+}
+
+/* Use so much memory on the device that nothing else fits. */
+static void fill_vram(void)
+{
+	const size_t size = vram_size;
+	char *p = igt_devmem_anon_alloc(size);
+	unsigned int i;
+
+	for (i = 0; i < size / (2 * MIB); i++) {
+		igt_devmem_fill(&d.batch, chunk_at(p, i), ~0ull, 8, 2 * MIB);
+		igt_devmem_run(&d);
+	}
+	igt_devmem_anon_free(p, size);
+}
+
+/*
+ * A process puts data on the device, forks and exits. Its child holds the only
+ * reference to the data, and never opens the device.
+ */
+static void owner(char *p, size_t size, uint32_t *turn)
+{
+	pid_t pid;
+
+	igt_devmem_init(&d, drm_reopen_driver(d.fd), 0);
+	igt_devmem_set(&d, p, PATTERN, size);
+	pid = fork();
+	igt_assert_lte(0, pid);
+	if (pid)
+		return;
+
+	close(d.fd);
+	igt_devmem_set_turn(turn, 1);
+	igt_devmem_wait_turn(turn, 2);
+	igt_devmem_expect_words(p, PATTERN, size);
+	igt_devmem_set_turn(turn, 3);
+	_exit(0);
+}
+
+static void test_evict_after_owner_exit(void)
+{
+	const size_t size = 8 * MIB;
+	uint32_t *turn = igt_devmem_shared_alloc(PAGE);
+	char *p = igt_devmem_anon_alloc(size);
+
+	igt_fork(child, 1)
+		owner(p, size, turn);
+	igt_waitchildren();
+	igt_devmem_wait_turn(turn, 1);
+	igt_assert_lte_u64(igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_VRAM_FREE),
+			   vram_free - size);
+	fill_vram();
+	igt_devmem_set_turn(turn, 2);
+	igt_devmem_wait_turn(turn, 3);
+
+	igt_devmem_anon_free(p, size);
+	igt_devmem_shared_free(turn, PAGE);
+	igt_assert(igt_devmem_vram_comes_back(d.fd, vram_free - 16 * SLACK));
+}
+
+static void test_evict_shared_after_fork(void)
+{
+	const size_t size = 8 * MIB;
+	uint32_t *turn = igt_devmem_shared_alloc(PAGE);
+	char *p = igt_devmem_anon_alloc(size);
+
+	igt_devmem_set(&d, p, PATTERN, size);
+	igt_fork(child, 1) {
+		igt_devmem_wait_turn(turn, 1);
+		igt_devmem_expect_words(p, PATTERN, size / 2);
+		memset(p, 0, size);
+		igt_devmem_set_turn(turn, 2);
+	}
+	fill_vram();
+	igt_assert_eq(igt_devmem_count(&d, p, size, DRM_DEVMEM_LOCATION_DEVICE), 0);
+	igt_devmem_set_turn(turn, 1);
+	igt_devmem_wait_turn(turn, 2);
+	igt_assert_eq_u64(igt_devmem_peek(&d, p), PATTERN);
+	igt_waitchildren();
+	igt_devmem_expect_words(p, PATTERN, size);
+	igt_devmem_anon_free(p, size);
+	igt_devmem_shared_free(turn, PAGE);
+}
+
+static void test_evict_while_used(void)
+{
+	const unsigned int adds = 20000;
+	uint64_t *words = igt_devmem_anon_alloc(2 * MIB);
+	unsigned int loop;
+
+	igt_devmem_alu(&d.batch, 1, 0, DRM_DEVMEM_ALU_ADD, 0);
+	loop = igt_devmem_atomic(&d.batch, DRM_DEVMEM_ATOMIC_ADD, 0, words, 1, 8);
+	igt_devmem_alu(&d.batch, 1, 1, DRM_DEVMEM_ALU_ADD, 1);
+	igt_devmem_branch(&d.batch, 1, DRM_DEVMEM_COMPARE_LT, adds, loop);
+	igt_devmem_submit(&d);
+	igt_fork(child, 1) {
+		igt_devmem_init(&d, drm_reopen_driver(d.fd), 0);
+		fill_vram();
+	}
+	igt_waitchildren();
+	igt_assert(igt_devmem_done(&d, IGT_DEVMEM_TIMEOUT_NS));
+	d.batch.count = 0;
+	igt_assert_eq(igt_devmem_queue_query(d.fd, d.queue).errors, 0);
+	igt_assert_eq_u64(words[0], adds);
+	igt_devmem_anon_free(words, 2 * MIB);
+}
+
+static void test_stale_data(void)
+{
+	const size_t size = vram_size * 3 / 4;
+	char *p = igt_devmem_anon_alloc(size), *copy = igt_devmem_shared_alloc(2 * MIB);
+	unsigned int i;
+
+	igt_fork(child, 1) {
+		igt_devmem_init(&d, drm_reopen_driver(d.fd), 0);
+		fill_vram();
+	}
+	igt_waitchildren();
+	for (i = 0; i < size / (2 * MIB); i++) {
+		/* One word of a chunk is written, all of it is then read by the GPU. */
+		igt_devmem_poke(&d, chunk_at(p, i), 0);
+		igt_devmem_copy(&d.batch, copy, chunk_at(p, i), 2 * MIB);
+		igt_devmem_run(&d);
+		igt_devmem_expect_words(copy, 0, 2 * MIB);
+	}
+	igt_devmem_anon_free(p, size);
+	igt_devmem_shared_free(copy, 2 * MIB);
+}
+
+enum ending { CLOSE, EXIT, EXEC };
+
+static void test_comes_back(enum ending ending)
+{
+	const size_t size = vram_size / 2;
+
+	igt_fork(child, 1) {
+		char *p = igt_devmem_anon_alloc(size);
+
+		igt_devmem_init(&d, drm_reopen_driver(d.fd), 0);
+		igt_devmem_set(&d, p, PATTERN, size);
+		if (ending == CLOSE) {
+			close_device();
+			igt_devmem_expect_words(p, PATTERN, size);
+		} else if (ending == EXEC) {
+			execl("/proc/self/exe", "exec", "--list-subtests", NULL);
+			igt_assert_f(false, "exec: %s\n", strerror(errno));
+		}
+	}
+	igt_waitchildren();
+	igt_assert(igt_devmem_vram_comes_back(d.fd, vram_free - SLACK));
+}
+
+/* GPU work that never ends by itself: batches, faults, migrations both ways. */
+static void work_until_killed(int fd)
+{
+	const size_t size = 6 * MIB;
+	char *p = igt_devmem_anon_alloc(size);
+	unsigned int round;
+
+	igt_devmem_init(&d, drm_reopen_driver(fd), 0);
+	for (round = 1; ; round++) {
+		igt_devmem_fill(&d.batch, p, round, 8, size);
+		igt_devmem_run(&d);
+		igt_assert_eq_u64(*(uint64_t *)(p + round % 3 * 2 * MIB), round);
+		if (round % 4 == 0)
+			igt_assert_eq(madvise(p, size / 2, MADV_DONTNEED), 0);
+	}
+}
+
+static void test_kill_at_random(void)
+{
+	unsigned int seed = time(NULL) ^ getpid(), i, state;
+	const unsigned int victims = 16;
+
+	igt_info("seed %u\n", seed);
+	for (i = 0, state = seed; i < victims; i++) {
+		unsigned int delay = rand_r(&state) % 150000;
+		pid_t pid = fork();
+		int status;
+
+		igt_assert_lte(0, pid);
+		if (!pid) {
+			work_until_killed(d.fd);
+			_exit(1);
+		}
+		usleep(delay);
+		igt_assert_eq(kill(pid, SIGKILL), 0);
+		igt_assert_eq(waitpid(pid, &status, 0), pid);
+		igt_assert_f(WIFSIGNALED(status), "victim %u exited with %#x\n", i, status);
+	}
+	igt_assert(igt_devmem_vram_comes_back(d.fd, vram_free - SLACK));
+	fill_vram();
+}
+
+static void test_chunk(uint64_t chunk)
+{
+	const size_t size = 2 * MIB;
+	uint64_t *p = igt_devmem_anon_alloc(size);
+	struct drm_devmem_stats stats;
+
+	igt_assert_eq_u64(igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_CHUNK_SIZES),
+			  chunk | PAGE);
+	memset(p, 0, size);
+	igt_devmem_set(&d, p, PATTERN, size);
+	stats = igt_devmem_stats(d.fd, d.vm);
+	igt_assert_eq_u64(stats.to_device_bytes, size);
+	igt_assert_eq_u64(stats.to_device_count, size / chunk);
+
+	/* Only the chunk that the CPU touches comes back. */
+	igt_assert_eq_u64(p[0], PATTERN);
+	igt_assert(igt_devmem_location_is(&d, p, chunk, DRM_DEVMEM_LOCATION_SYSTEM));
+	igt_assert(igt_devmem_location_is(&d, (char *)p + chunk, size - chunk,
+					  DRM_DEVMEM_LOCATION_DEVICE));
+	igt_devmem_expect_words(p, PATTERN, size);
+	igt_devmem_anon_free(p, size);
+}
+
+/* Load the module with these parameters, or go on with what it was loaded with. */
+static void prepare(const char *options)
+{
+	igt_devmem_reload(options);
+	open_device();
+	igt_require(igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_HAS_DEVICE_MEMORY));
+	vram_size = igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_VRAM_SIZE);
+	vram_free = igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_VRAM_FREE);
+}
+
+static void chunk_subtest(const char *name, const char *options, uint64_t chunk)
+{
+	igt_describe("Only what fits a chunk moves");
+	igt_subtest_group() {
+		igt_fixture()
+			prepare(options);
+
+		igt_describe("A chunk migrates at a time");
+		igt_subtest(name)
+			test_chunk(chunk);
+
+		igt_fixture()
+			close_device();
+	}
+}
+
+static void small_vram_subtests(void)
+{
+	igt_describe("What does not fit is evicted and comes back");
+	igt_subtest("overcommit-gpu-first")
+		test_overcommit(false);
+
+	igt_describe("What does not fit is evicted and comes back");
+	igt_subtest("overcommit-cpu-first")
+		test_overcommit(true);
+
+	igt_describe("Processes evict each other");
+	igt_subtest("overcommit-two-processes")
+		test_overcommit_two_processes();
+
+	igt_describe("A command larger than the device memory ends");
+	igt_subtest("one-batch-too-large")
+		test_one_batch_too_large();
+
+	igt_describe("Eviction does not need the process that allocated");
+	igt_subtest("evict-after-owner-exit")
+		test_evict_after_owner_exit();
+
+	igt_describe("Eviction finds all who share a page");
+	igt_subtest("evict-shared-after-fork")
+		test_evict_shared_after_fork();
+
+	igt_describe("Eviction loses no write of the GPU");
+	igt_subtest("evict-while-used")
+		test_evict_while_used();
+
+	igt_describe("Device memory is cleared before another process gets it");
+	igt_subtest("stale-data")
+		test_stale_data();
+
+	igt_describe("Closing the device leaves the data with the process");
+	igt_subtest("comes-back-after-close")
+		test_comes_back(CLOSE);
+
+	igt_describe("An exit frees device memory");
+	igt_subtest("comes-back-after-exit")
+		test_comes_back(EXIT);
+
+	igt_describe("exec() frees device memory");
+	igt_subtest("comes-back-after-exec")
+		test_comes_back(EXEC);
+
+	igt_describe("A process can be killed at any moment");
+	igt_subtest("kill-at-random")
+		test_kill_at_random();
+}
+
+int igt_main()
+{
+	igt_subtest_group() {
+		igt_fixture()
+			prepare("vram_size=32");
+
+		small_vram_subtests();
+
+		igt_fixture()
+			close_device();
+	}
+
+	chunk_subtest("chunk-4k", "chunk_sizes=0x1000", PAGE);
+	chunk_subtest("chunk-64k", "chunk_sizes=0x11000", 64 * KIB);
+
+	igt_fixture()
+		igt_devmem_restore();
+}
