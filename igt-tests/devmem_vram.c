@@ -59,6 +59,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "drmtest.h"
@@ -77,11 +78,6 @@ IGT_TEST_DESCRIPTION("Device memory that is too small, shared, left behind and u
 
 static struct igt_devmem d;
 static uint64_t vram_size, vram_free;
-
-static void open_device(void)
-{
-	igt_devmem_init(&d, drm_open_driver_render(DRIVER_ANY), 0);
-}
 
 static void close_device(void)
 {
@@ -382,97 +378,98 @@ static void test_chunk(uint64_t chunk)
 	igt_devmem_anon_free(p, size);
 }
 
-/* Load the module with these parameters, or go on with what it was loaded with. */
-static void prepare(const char *options)
+static void test_overcommit_gpu_first(void)
+{
+	test_overcommit(false);
+}
+
+static void test_overcommit_cpu_first(void)
+{
+	test_overcommit(true);
+}
+
+static void test_comes_back_after_close(void)
+{
+	test_comes_back(CLOSE);
+}
+
+static void test_comes_back_after_exit(void)
+{
+	test_comes_back(EXIT);
+}
+
+static void test_comes_back_after_exec(void)
+{
+	test_comes_back(EXEC);
+}
+
+static void test_chunk_4k(void)
+{
+	test_chunk(PAGE);
+}
+
+static void test_chunk_64k(void)
+{
+	test_chunk(64 * KIB);
+}
+
+#define SMALL "vram_size=32"
+
+static const struct {
+	const char *name;
+	const char *describe;
+	const char *options;
+	void (*test)(void);
+} tests[] = {
+	{ "overcommit-gpu-first", "What does not fit is evicted and comes back", SMALL,
+	  test_overcommit_gpu_first },
+	{ "overcommit-cpu-first", "What does not fit is evicted and comes back", SMALL,
+	  test_overcommit_cpu_first },
+	{ "overcommit-two-processes", "Processes evict each other", SMALL,
+	  test_overcommit_two_processes },
+	{ "one-batch-too-large", "A command larger than the device memory ends", SMALL,
+	  test_one_batch_too_large },
+	{ "evict-after-owner-exit", "Eviction does not need the process that allocated", SMALL,
+	  test_evict_after_owner_exit },
+	{ "evict-shared-after-fork", "Eviction finds all who share a page", SMALL,
+	  test_evict_shared_after_fork },
+	{ "evict-while-used", "Eviction loses no write of the GPU", SMALL,
+	  test_evict_while_used },
+	{ "stale-data", "Device memory is cleared before another process gets it", SMALL,
+	  test_stale_data },
+	{ "comes-back-after-close", "Closing the device leaves the data with the process", SMALL,
+	  test_comes_back_after_close },
+	{ "comes-back-after-exit", "An exit frees device memory", SMALL,
+	  test_comes_back_after_exit },
+	{ "comes-back-after-exec", "exec() frees device memory", SMALL,
+	  test_comes_back_after_exec },
+	{ "kill-at-random", "A process can be killed at any moment", SMALL,
+	  test_kill_at_random },
+	{ "chunk-4k", "Pages migrate one by one", "chunk_sizes=0x1000", test_chunk_4k },
+	{ "chunk-64k", "A chunk migrates at a time", "chunk_sizes=0x11000", test_chunk_64k },
+};
+
+/* Not in a fixture: one that another subtest needs would be run as well. */
+static void run_with(const char *options, void (*test)(void))
 {
 	igt_devmem_reload(options);
-	open_device();
+	igt_devmem_init(&d, drm_open_driver_render(DRIVER_ANY), 0);
 	igt_require(igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_HAS_DEVICE_MEMORY));
 	vram_size = igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_VRAM_SIZE);
 	vram_free = igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_VRAM_FREE);
-}
-
-static void chunk_subtest(const char *name, const char *options, uint64_t chunk)
-{
-	igt_describe("Only what fits a chunk moves");
-	igt_subtest_group() {
-		igt_fixture()
-			prepare(options);
-
-		igt_describe("A chunk migrates at a time");
-		igt_subtest(name)
-			test_chunk(chunk);
-
-		igt_fixture()
-			close_device();
-	}
-}
-
-static void small_vram_subtests(void)
-{
-	igt_describe("What does not fit is evicted and comes back");
-	igt_subtest("overcommit-gpu-first")
-		test_overcommit(false);
-
-	igt_describe("What does not fit is evicted and comes back");
-	igt_subtest("overcommit-cpu-first")
-		test_overcommit(true);
-
-	igt_describe("Processes evict each other");
-	igt_subtest("overcommit-two-processes")
-		test_overcommit_two_processes();
-
-	igt_describe("A command larger than the device memory ends");
-	igt_subtest("one-batch-too-large")
-		test_one_batch_too_large();
-
-	igt_describe("Eviction does not need the process that allocated");
-	igt_subtest("evict-after-owner-exit")
-		test_evict_after_owner_exit();
-
-	igt_describe("Eviction finds all who share a page");
-	igt_subtest("evict-shared-after-fork")
-		test_evict_shared_after_fork();
-
-	igt_describe("Eviction loses no write of the GPU");
-	igt_subtest("evict-while-used")
-		test_evict_while_used();
-
-	igt_describe("Device memory is cleared before another process gets it");
-	igt_subtest("stale-data")
-		test_stale_data();
-
-	igt_describe("Closing the device leaves the data with the process");
-	igt_subtest("comes-back-after-close")
-		test_comes_back(CLOSE);
-
-	igt_describe("An exit frees device memory");
-	igt_subtest("comes-back-after-exit")
-		test_comes_back(EXIT);
-
-	igt_describe("exec() frees device memory");
-	igt_subtest("comes-back-after-exec")
-		test_comes_back(EXEC);
-
-	igt_describe("A process can be killed at any moment");
-	igt_subtest("kill-at-random")
-		test_kill_at_random();
+	test();
+	close_device();
 }
 
 int igt_main()
 {
-	igt_subtest_group() {
-		igt_fixture()
-			prepare("vram_size=32");
+	unsigned int i = 0;
 
-		small_vram_subtests();
-
-		igt_fixture()
-			close_device();
+	for (i = 0; i < ARRAY_SIZE(tests); i++) {
+		igt_describe(tests[i].describe);
+		igt_subtest(tests[i].name)
+			run_with(tests[i].options, tests[i].test);
 	}
-
-	chunk_subtest("chunk-4k", "chunk_sizes=0x1000", PAGE);
-	chunk_subtest("chunk-64k", "chunk_sizes=0x11000", 64 * KIB);
 
 	igt_fixture()
 		igt_devmem_restore();
