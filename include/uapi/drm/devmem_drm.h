@@ -427,7 +427,10 @@ enum drm_devmem_cmd_op {
 	DRM_DEVMEM_CMD_WAIT = 7,
 	/** @DRM_DEVMEM_CMD_ALU: r[rd] = A @sub B, see &enum drm_devmem_cmd_alu. */
 	DRM_DEVMEM_CMD_ALU = 8,
-	/** @DRM_DEVMEM_CMD_BRANCH: if A @sub B, go on C bytes from this command, a multiple of 32. */
+	/**
+	 * @DRM_DEVMEM_CMD_BRANCH: if A @sub B, go on C bytes from this command,
+	 * forwards or backwards; C is a multiple of 32.
+	 */
 	DRM_DEVMEM_CMD_BRANCH = 9,
 };
 

@@ -2,6 +2,7 @@
 /* Copyright (c) 2026 devmem developers */
 
 #include <drm/drm_print.h>
+#include <kunit/visibility.h>
 #include <linux/bitmap.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
@@ -37,7 +38,7 @@ struct devmem_pt_table {
 	DECLARE_BITMAP(leaf, GPU_PT_ENTRIES);
 };
 
-#define DEVMEM_PT_LARGE		(1ull << GPU_PT_SHIFT(1))
+#define DEVMEM_PT_LARGE		BIT_ULL(GPU_PT_SHIFT(1))
 #define DEVMEM_PT_ROOT_LEVEL	(GPU_PT_LEVELS - 1)
 
 static unsigned int devmem_pt_index(u64 va, int level)
@@ -108,6 +109,7 @@ int devmem_pt_init(struct devmem_vm *vm)
 	mutex_init(&vm->pt_lock);
 	return 0;
 }
+EXPORT_SYMBOL_IF_KUNIT(devmem_pt_init);
 
 /**
  * devmem_pt_fini() - free a page table
@@ -118,6 +120,7 @@ void devmem_pt_fini(struct devmem_vm *vm)
 	devmem_pt_free(vm->dm, vm->pt.root);
 	mutex_destroy(&vm->pt_lock);
 }
+EXPORT_SYMBOL_IF_KUNIT(devmem_pt_fini);
 
 /**
  * devmem_pt_root() - root of the page table for the hardware
@@ -129,6 +132,7 @@ u64 devmem_pt_root(struct devmem_vm *vm)
 {
 	return vm->pt.root->addr;
 }
+EXPORT_SYMBOL_IF_KUNIT(devmem_pt_root);
 
 /* The table of @level for @va, or NULL if there is none. */
 static struct devmem_pt_table *devmem_pt_lookup(struct devmem_vm *vm, u64 va,
@@ -194,6 +198,7 @@ int devmem_pt_prepare(struct devmem_vm *vm, u64 start, u64 end)
 	}
 	return 0;
 }
+EXPORT_SYMBOL_IF_KUNIT(devmem_pt_prepare);
 
 /**
  * devmem_pt_map() - write translations
@@ -230,6 +235,7 @@ void devmem_pt_map(struct devmem_vm *vm, u64 va, u64 addr, u64 size, u64 flags)
 	}
 	mutex_unlock(&vm->pt_lock);
 }
+EXPORT_SYMBOL_IF_KUNIT(devmem_pt_map);
 
 /* Zap what a table of level 1 has in [va, end), which it covers with one entry. */
 static void devmem_pt_zap_entry(struct devmem_vm *vm, struct devmem_pt_table *table,
@@ -275,6 +281,7 @@ void devmem_pt_zap(struct devmem_vm *vm, u64 start, u64 end)
 	}
 	mutex_unlock(&vm->pt_lock);
 }
+EXPORT_SYMBOL_IF_KUNIT(devmem_pt_zap);
 
 /**
  * devmem_pt_query() - read the translation of an address
@@ -303,3 +310,4 @@ u64 devmem_pt_query(struct devmem_vm *vm, u64 va)
 	mutex_unlock(&vm->pt_lock);
 	return entry;
 }
+EXPORT_SYMBOL_IF_KUNIT(devmem_pt_query);

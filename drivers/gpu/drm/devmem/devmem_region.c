@@ -2,6 +2,7 @@
 /* Copyright (c) 2026 devmem developers */
 
 #include <drm/drm_print.h>
+#include <kunit/visibility.h>
 #include <linux/mm.h>
 #include <linux/wait_bit.h>
 
@@ -51,6 +52,7 @@ int devmem_region_init(struct devmem_device *dm)
 			 region->error);
 	return 0;
 }
+EXPORT_SYMBOL_IF_KUNIT(devmem_region_init);
 
 /**
  * devmem_region_fini() - unregister the pages
@@ -62,6 +64,7 @@ void devmem_region_fini(struct devmem_device *dm)
 		memunmap_device_private_pagemap(&dm->region.pagemap);
 	mutex_destroy(&dm->region.lock);
 }
+EXPORT_SYMBOL_IF_KUNIT(devmem_region_fini);
 
 /**
  * devmem_region_get() - reference the drm_pagemap, making it if there is none
@@ -78,10 +81,11 @@ struct drm_pagemap *devmem_region_get(struct devmem_device *dm)
 	int err = 0;
 
 	mutex_lock(&region->lock);
+	/* Pairs with the release in devmem_region_released(). */
 	if (smp_load_acquire(&region->alive)) {
 		if (drm_pagemap_get_unless_zero(dpagemap))
 			goto out;
-		/* Its last reference just went: devmem_region_released() follows. */
+		/* Its last reference just went: the release is about to follow. */
 		wait_var_event(&region->alive, !smp_load_acquire(&region->alive));
 	}
 	err = drm_pagemap_init(dpagemap, &region->pagemap, &dm->drm,
@@ -103,6 +107,7 @@ void devmem_region_released(struct devmem_device *dm)
 {
 	struct devmem_region *region = &dm->region;
 
+	/* The drm_pagemap is not touched after this; devmem_region_get() reuses it. */
 	smp_store_release(&region->alive, false);
 	wake_up_var(&region->alive);
 }
@@ -120,6 +125,7 @@ u64 devmem_region_page_to_vram(struct devmem_device *dm,
 	return ((u64)device_private_page_to_offset(page) << PAGE_SHIFT) -
 	       dm->region.pagemap.range.start;
 }
+EXPORT_SYMBOL_IF_KUNIT(devmem_region_page_to_vram);
 
 /**
  * devmem_region_vram_to_page() - page of a VRAM address
@@ -133,3 +139,4 @@ struct page *devmem_region_vram_to_page(struct devmem_device *dm, u64 addr)
 	return device_private_offset_to_page((dm->region.pagemap.range.start + addr) >>
 					     PAGE_SHIFT);
 }
+EXPORT_SYMBOL_IF_KUNIT(devmem_region_vram_to_page);

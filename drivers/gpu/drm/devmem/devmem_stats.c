@@ -2,6 +2,7 @@
 /* Copyright (c) 2026 devmem developers */
 
 #include <drm/devmem_drm.h>
+#include <kunit/visibility.h>
 #include <linux/build_bug.h>
 #include <linux/slab.h>
 
@@ -42,6 +43,7 @@ struct devmem_stats *devmem_stats_create(void)
 		kref_init(&stats->kref);
 	return stats;
 }
+EXPORT_SYMBOL_IF_KUNIT(devmem_stats_create);
 
 /**
  * devmem_stats_get() - take a reference
@@ -56,6 +58,7 @@ struct devmem_stats *devmem_stats_get(struct devmem_stats *stats)
 	kref_get(&stats->kref);
 	return stats;
 }
+EXPORT_SYMBOL_IF_KUNIT(devmem_stats_get);
 
 static void devmem_stats_release(struct kref *kref)
 {
@@ -72,6 +75,7 @@ void devmem_stats_put(struct devmem_stats *stats)
 {
 	kref_put(&stats->kref, devmem_stats_release);
 }
+EXPORT_SYMBOL_IF_KUNIT(devmem_stats_put);
 
 /**
  * devmem_stats_read() - read all counters
@@ -92,3 +96,4 @@ void devmem_stats_read(struct devmem_stats *stats,
 		value[i] = atomic64_read(&stats->count[i]);
 	memcpy(out, value, sizeof(*out));
 }
+EXPORT_SYMBOL_IF_KUNIT(devmem_stats_read);

@@ -11,6 +11,19 @@ struct drm_devmem_stats;
 
 /**
  * enum devmem_stat - counters of a VM, in the order of struct drm_devmem_stats
+ * @DEVMEM_STAT_GPU_FAULTS: faults that the GPU raised
+ * @DEVMEM_STAT_GPU_FAULTS_SPURIOUS: of these, found already served
+ * @DEVMEM_STAT_GPU_FAULTS_FAILED: of these, answered with an error
+ * @DEVMEM_STAT_CPU_FAULTS: migrations to system memory that CPU faults made
+ * @DEVMEM_STAT_TO_DEVICE_BYTES: bytes migrated to the device
+ * @DEVMEM_STAT_TO_DEVICE_COUNT: migrations to the device
+ * @DEVMEM_STAT_TO_DEVICE_FAILED: migrations to the device that failed
+ * @DEVMEM_STAT_TO_SYSTEM_BYTES: bytes migrated to system memory by CPU faults
+ * @DEVMEM_STAT_EVICTED_BYTES: bytes migrated to system memory to make room
+ * @DEVMEM_STAT_EVICTED_COUNT: allocations evicted
+ * @DEVMEM_STAT_INVALIDATIONS: GPU mappings of ranges taken away
+ * @DEVMEM_STAT_FAULT_NS: nanoseconds spent serving GPU faults
+ * @DEVMEM_STAT_NUM: number of counters
  */
 enum devmem_stat {
 	DEVMEM_STAT_GPU_FAULTS,
