@@ -129,6 +129,7 @@
  * @queue: queue that waits for the reply
  * @access: GPU_ACCESS_*
  * @level: level of the page table entry that was missing or insufficient
+ * @reserved: zero
  */
 struct gpu_fault {
 	__le64 va;
