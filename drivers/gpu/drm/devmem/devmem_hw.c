@@ -2,6 +2,7 @@
 /* Copyright (c) 2026 devmem developers */
 
 #include <drm/drm_print.h>
+#include <kunit/visibility.h>
 #include <linux/iopoll.h>
 
 #include "devmem_device.h"
@@ -76,6 +77,7 @@ int devmem_hw_init(struct devmem_device *dm, u64 vram_size)
 	hw->vram_size = devmem_hw_read(dm, GPU_REG_VRAM_SIZE);
 	return 0;
 }
+EXPORT_SYMBOL_IF_KUNIT(devmem_hw_init);
 
 /**
  * devmem_hw_start() - let the engines run and the interrupt through
@@ -101,6 +103,7 @@ void devmem_hw_fini(struct devmem_device *dm)
 	destroy_workqueue(dm->hw.irq_wq);
 	mutex_destroy(&dm->hw.tlb_lock);
 }
+EXPORT_SYMBOL_IF_KUNIT(devmem_hw_fini);
 
 /**
  * devmem_hw_read() - read a register
@@ -139,6 +142,7 @@ int devmem_hw_vram_read(struct devmem_device *dm, u64 addr, void *buf,
 {
 	return devmem_soft_vram_read(dm->hw.soft, addr, buf, size);
 }
+EXPORT_SYMBOL_IF_KUNIT(devmem_hw_vram_read);
 
 /**
  * devmem_hw_vram_write() - write VRAM through the window
@@ -154,6 +158,7 @@ int devmem_hw_vram_write(struct devmem_device *dm, u64 addr, const void *buf,
 {
 	return devmem_soft_vram_write(dm->hw.soft, addr, buf, size);
 }
+EXPORT_SYMBOL_IF_KUNIT(devmem_hw_vram_write);
 
 /**
  * devmem_hw_vram_zero() - clear VRAM through the window
@@ -181,6 +186,7 @@ u64 devmem_hw_vram_read64(struct devmem_device *dm, u64 addr)
 {
 	return devmem_soft_vram_read64(dm->hw.soft, addr);
 }
+EXPORT_SYMBOL_IF_KUNIT(devmem_hw_vram_read64);
 
 /**
  * devmem_hw_vram_write64() - write a word of VRAM, as one

@@ -2,6 +2,7 @@
 /* Copyright (c) 2026 devmem developers */
 
 #include <drm/drm_print.h>
+#include <kunit/visibility.h>
 
 #include "devmem_device.h"
 #include "devmem_stats.h"
@@ -84,6 +85,7 @@ int devmem_vram_init(struct devmem_device *dm)
 	mutex_unlock(&vram->lock);
 	return err;
 }
+EXPORT_SYMBOL_IF_KUNIT(devmem_vram_init);
 
 /**
  * devmem_vram_fini() - take down the allocator
@@ -104,6 +106,7 @@ void devmem_vram_fini(struct devmem_device *dm)
 	mutex_unlock(&vram->lock);
 	mutex_destroy(&vram->lock);
 }
+EXPORT_SYMBOL_IF_KUNIT(devmem_vram_fini);
 
 /* The oldest allocation, with a reference, moved to the young end; or NULL */
 static struct devmem_bo *devmem_vram_get_oldest(struct devmem_vram *vram)
@@ -243,6 +246,7 @@ struct devmem_bo *devmem_vram_alloc(struct devmem_device *dm, u64 size,
 	mutex_unlock(&dm->vram.lock);
 	return bo;
 }
+EXPORT_SYMBOL_IF_KUNIT(devmem_vram_alloc);
 
 /**
  * devmem_vram_find() - the allocation that a VRAM address is in
@@ -263,6 +267,7 @@ struct devmem_bo *devmem_vram_find(struct devmem_device *dm, u64 addr)
 	mutex_unlock(&dm->vram.lock);
 	return block ? block->private : NULL;
 }
+EXPORT_SYMBOL_IF_KUNIT(devmem_vram_find);
 
 static void devmem_vram_release(struct kref *kref)
 {
@@ -283,6 +288,7 @@ void devmem_vram_put(struct devmem_bo *bo)
 {
 	kref_put(&bo->kref, devmem_vram_release);
 }
+EXPORT_SYMBOL_IF_KUNIT(devmem_vram_put);
 
 /**
  * devmem_vram_alloc_kernel() - allocate VRAM for the driver itself
@@ -312,6 +318,7 @@ int devmem_vram_alloc_kernel(struct devmem_device *dm, u64 size, u64 *addr)
 		devmem_vram_free_kernel(dm, *addr);
 	return err;
 }
+EXPORT_SYMBOL_IF_KUNIT(devmem_vram_alloc_kernel);
 
 /**
  * devmem_vram_free_kernel() - free VRAM of the driver itself
@@ -327,6 +334,7 @@ void devmem_vram_free_kernel(struct devmem_device *dm, u64 addr)
 			     gpu_buddy_allocated_addr_to_block(&vram->mm, addr));
 	mutex_unlock(&vram->lock);
 }
+EXPORT_SYMBOL_IF_KUNIT(devmem_vram_free_kernel);
 
 /**
  * devmem_vram_available() - VRAM that is not allocated
@@ -348,3 +356,4 @@ u64 devmem_vram_available(struct devmem_device *dm)
 	mutex_unlock(&dm->vram.lock);
 	return avail;
 }
+EXPORT_SYMBOL_IF_KUNIT(devmem_vram_available);
