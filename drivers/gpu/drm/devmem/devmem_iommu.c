@@ -1,0 +1,478 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Copyright (c) 2026 devmem developers */
+
+/**
+ * DOC: Software IOMMU
+ *
+ * Resolves the bus addresses that the software GPU uses.
+ *
+ * Where the kernel lets a device have DMA operations of its own, the device
+ * sits behind an IOMMU that checks. A bus address is not a physical address. It
+ * is valid from the mapping to the unmapping, for the bytes and the direction
+ * that were mapped; any other access fails, is reported and counted. Addresses
+ * are handed out in ascending order with a gap behind each mapping, and come
+ * round again only when the address space is used up. So a driver that unmaps
+ * too early, or a device that reaches beyond a buffer, is caught.
+ *
+ * Elsewhere a bus address has to be the physical address, which is checked when
+ * the device is created.
+ *
+ * An access holds a lock for reading that unmapping takes for writing: when
+ * dma_unmap_*() returns, no access to that memory is under way. Mapping and
+ * unmapping don't sleep, but must not be done in interrupts.
+ */
+
+#include <linux/atomic.h>
+#include <linux/device.h>
+#include <linux/dma-map-ops.h>
+#include <linux/dma-mapping.h>
+#include <linux/err.h>
+#include <linux/highmem.h>
+#include <linux/log2.h>
+#include <linux/mm.h>
+#include <linux/rbtree.h>
+#include <linux/scatterlist.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+
+#include "devmem_iommu.h"
+
+/* Bus addresses: above most physical memory, and within page table entries */
+#define DEVMEM_IOMMU_BITS	56
+#define DEVMEM_IOMMU_BASE	(1ull << 40)
+#define DEVMEM_IOMMU_END	(1ull << DEVMEM_IOMMU_BITS)
+#define DEVMEM_IOMMU_GAP	PAGE_SIZE
+
+/**
+ * struct devmem_iommu - the IOMMU of a device
+ * @dev: device
+ * @violations: see devmem_iommu_violations()
+ * @ops: DMA operations of @dev; it is found through them
+ * @lock: protects what follows; taken for reading by an access
+ * @maps: &struct devmem_iommu_map, by address
+ * @num_maps: number of @maps
+ * @next: where to look for the next free address
+ */
+struct devmem_iommu {
+	struct device *dev;
+	atomic64_t violations;
+#ifdef CONFIG_ARCH_HAS_DMA_OPS
+	struct dma_map_ops ops;
+	rwlock_t lock;
+	struct rb_root maps;
+	unsigned long num_maps;
+	u64 next;
+#endif
+};
+
+/**
+ * devmem_iommu_violations() - count bad uses of bus addresses
+ * @iommu: IOMMU
+ *
+ * Return: accesses that failed and unmappings that matched no mapping.
+ */
+u64 devmem_iommu_violations(struct devmem_iommu *iommu)
+{
+	return atomic64_read(&iommu->violations);
+}
+
+static struct devmem_iommu *devmem_iommu_alloc(struct device *dev)
+{
+	struct devmem_iommu *iommu;
+
+	iommu = kzalloc_obj(*iommu);
+	if (!iommu)
+		return NULL;
+	iommu->dev = dev;
+	/* Devices that are on no real bus come without. */
+	if (!dev->dma_mask)
+		dev->dma_mask = &dev->coherent_dma_mask;
+	return iommu;
+}
+
+#ifdef CONFIG_ARCH_HAS_DMA_OPS
+
+/**
+ * struct devmem_iommu_map - a mapping
+ * @node: in &devmem_iommu.maps
+ * @addr: bus address of the first byte
+ * @size: bytes
+ * @phys: physical address of the first byte
+ * @dir: what the device may do
+ */
+struct devmem_iommu_map {
+	struct rb_node node;
+	u64 addr;
+	u64 size;
+	phys_addr_t phys;
+	enum dma_data_direction dir;
+};
+
+#define to_map(n) rb_entry(n, struct devmem_iommu_map, node)
+
+static struct devmem_iommu *devmem_iommu_of(struct device *dev)
+{
+	return container_of_const(get_dma_ops(dev), struct devmem_iommu, ops);
+}
+
+static bool devmem_iommu_less(struct rb_node *a, const struct rb_node *b)
+{
+	return to_map(a)->addr < to_map(b)->addr;
+}
+
+/* The mapping with the lowest address that ends above @addr. */
+static struct devmem_iommu_map *devmem_iommu_first(struct devmem_iommu *iommu,
+						   u64 addr)
+{
+	struct rb_node *node = iommu->maps.rb_node;
+	struct devmem_iommu_map *map, *first = NULL;
+
+	while (node) {
+		map = to_map(node);
+		if (map->addr + map->size > addr) {
+			first = map;
+			node = node->rb_left;
+		} else {
+			node = node->rb_right;
+		}
+	}
+	return first;
+}
+
+/*
+ * Find free bus addresses for @size bytes at @phys. They get the alignment of
+ * the physical address, up to that of a large leaf of the GPU's page table.
+ * Returns zero if there are none.
+ */
+static u64 devmem_iommu_find(struct devmem_iommu *iommu, phys_addr_t phys,
+			     u64 size)
+{
+	u64 align = clamp_t(u64, roundup_pow_of_two(size), PAGE_SIZE, SZ_2M);
+	struct devmem_iommu_map *map;
+	bool wrapped = false;
+	u64 addr;
+
+	if (size > DEVMEM_IOMMU_END - DEVMEM_IOMMU_BASE)
+		return 0;
+
+	for (;;) {
+		addr = ALIGN(iommu->next, align) + (phys & (align - 1));
+		if (addr + size > DEVMEM_IOMMU_END) {
+			if (wrapped)
+				return 0;
+			wrapped = true;
+			iommu->next = DEVMEM_IOMMU_BASE;
+			continue;
+		}
+		map = devmem_iommu_first(iommu, addr - DEVMEM_IOMMU_GAP);
+		if (!map || map->addr >= addr + size + DEVMEM_IOMMU_GAP)
+			break;
+		iommu->next = PAGE_ALIGN(map->addr + map->size) +
+			      DEVMEM_IOMMU_GAP;
+	}
+	iommu->next = PAGE_ALIGN(addr + size) + DEVMEM_IOMMU_GAP;
+	return addr;
+}
+
+static bool devmem_iommu_is_memory(phys_addr_t phys, size_t size)
+{
+	return size && phys + size - 1 >= phys &&
+	       pfn_valid(PHYS_PFN(phys)) && pfn_valid(PHYS_PFN(phys + size - 1));
+}
+
+static dma_addr_t devmem_iommu_map_phys(struct device *dev, phys_addr_t phys,
+					size_t size, enum dma_data_direction dir,
+					unsigned long attrs)
+{
+	struct devmem_iommu *iommu = devmem_iommu_of(dev);
+	struct devmem_iommu_map *map;
+	u64 addr;
+
+	/* The device model needs memory that the CPU can map as such. */
+	if ((attrs & DMA_ATTR_MMIO) || !devmem_iommu_is_memory(phys, size))
+		return DMA_MAPPING_ERROR;
+
+	map = kmalloc_obj(*map, GFP_ATOMIC | __GFP_NOWARN);
+	if (!map)
+		return DMA_MAPPING_ERROR;
+	map->phys = phys;
+	map->size = size;
+	map->dir = dir;
+
+	write_lock(&iommu->lock);
+	addr = devmem_iommu_find(iommu, phys, size);
+	if (addr) {
+		map->addr = addr;
+		rb_add(&map->node, &iommu->maps, devmem_iommu_less);
+		iommu->num_maps++;
+	}
+	write_unlock(&iommu->lock);
+
+	if (!addr) {
+		kfree(map);
+		return DMA_MAPPING_ERROR;
+	}
+	return addr;
+}
+
+static void devmem_iommu_unmap_phys(struct device *dev, dma_addr_t addr,
+				    size_t size, enum dma_data_direction dir,
+				    unsigned long attrs)
+{
+	struct devmem_iommu *iommu = devmem_iommu_of(dev);
+	struct devmem_iommu_map *map;
+	bool match;
+
+	write_lock(&iommu->lock);
+	map = devmem_iommu_first(iommu, addr);
+	match = map && map->addr == addr && map->size == size && map->dir == dir;
+	if (match) {
+		rb_erase(&map->node, &iommu->maps);
+		iommu->num_maps--;
+	}
+	write_unlock(&iommu->lock);
+
+	if (match) {
+		kfree(map);
+		return;
+	}
+	atomic64_inc(&iommu->violations);
+	dev_err_ratelimited(dev, "unmap of %zu bytes at bus address %pad, direction %d, which is not mapped like that\n",
+			    size, &addr, dir);
+}
+
+static void devmem_iommu_unmap_sg(struct device *dev, struct scatterlist *sgl,
+				  int nents, enum dma_data_direction dir,
+				  unsigned long attrs)
+{
+	struct scatterlist *sg;
+	int i;
+
+	for_each_sg(sgl, sg, nents, i)
+		devmem_iommu_unmap_phys(dev, sg_dma_address(sg), sg_dma_len(sg),
+					dir, attrs);
+}
+
+static int devmem_iommu_map_sg(struct device *dev, struct scatterlist *sgl,
+			       int nents, enum dma_data_direction dir,
+			       unsigned long attrs)
+{
+	struct scatterlist *sg;
+	dma_addr_t addr;
+	int i;
+
+	for_each_sg(sgl, sg, nents, i) {
+		addr = devmem_iommu_map_phys(dev, sg_phys(sg), sg->length, dir,
+					     attrs);
+		if (addr == DMA_MAPPING_ERROR) {
+			devmem_iommu_unmap_sg(dev, sgl, i, dir, attrs);
+			return -ENOMEM;
+		}
+		sg_dma_address(sg) = addr;
+		sg_dma_len(sg) = sg->length;
+	}
+	return nents;
+}
+
+static void *devmem_iommu_alloc_coherent(struct device *dev, size_t size,
+					 dma_addr_t *addr, gfp_t gfp,
+					 unsigned long attrs)
+{
+	void *ptr;
+
+	ptr = alloc_pages_exact(size, gfp | __GFP_ZERO);
+	if (!ptr)
+		return NULL;
+	*addr = devmem_iommu_map_phys(dev, virt_to_phys(ptr), size,
+				      DMA_BIDIRECTIONAL, attrs);
+	if (*addr == DMA_MAPPING_ERROR) {
+		free_pages_exact(ptr, size);
+		return NULL;
+	}
+	return ptr;
+}
+
+static void devmem_iommu_free_coherent(struct device *dev, size_t size,
+				       void *ptr, dma_addr_t addr,
+				       unsigned long attrs)
+{
+	devmem_iommu_unmap_phys(dev, addr, size, DMA_BIDIRECTIONAL, attrs);
+	free_pages_exact(ptr, size);
+}
+
+static int devmem_iommu_dma_supported(struct device *dev, u64 mask)
+{
+	return mask >= DMA_BIT_MASK(DEVMEM_IOMMU_BITS);
+}
+
+static const struct dma_map_ops devmem_iommu_ops = {
+	.alloc = devmem_iommu_alloc_coherent,
+	.free = devmem_iommu_free_coherent,
+	.map_phys = devmem_iommu_map_phys,
+	.unmap_phys = devmem_iommu_unmap_phys,
+	.map_sg = devmem_iommu_map_sg,
+	.unmap_sg = devmem_iommu_unmap_sg,
+	.dma_supported = devmem_iommu_dma_supported,
+};
+
+/**
+ * devmem_iommu_create() - set a device up for DMA
+ * @dev: device, with no DMA mapping
+ *
+ * Return: the IOMMU or ERR_PTR(): -ENOMEM, or -EOPNOTSUPP if the platform
+ * can't do DMA for the device.
+ */
+struct devmem_iommu *devmem_iommu_create(struct device *dev)
+{
+	struct devmem_iommu *iommu;
+
+	iommu = devmem_iommu_alloc(dev);
+	if (!iommu)
+		return ERR_PTR(-ENOMEM);
+	iommu->ops = devmem_iommu_ops;
+	rwlock_init(&iommu->lock);
+	iommu->maps = RB_ROOT;
+	iommu->next = DEVMEM_IOMMU_BASE;
+
+	set_dma_ops(dev, &iommu->ops);
+	if (dma_set_mask_and_coherent(dev, DMA_BIT_MASK(64))) {
+		set_dma_ops(dev, NULL);
+		kfree(iommu);
+		return ERR_PTR(-EOPNOTSUPP);
+	}
+	return iommu;
+}
+
+/**
+ * devmem_iommu_destroy() - end DMA of a device
+ * @iommu: IOMMU that no access uses
+ *
+ * Mappings that were not unmapped are reported.
+ */
+void devmem_iommu_destroy(struct devmem_iommu *iommu)
+{
+	struct devmem_iommu_map *map, *next;
+
+	if (iommu->num_maps)
+		dev_err(iommu->dev, "%lu DMA mappings were not unmapped\n",
+			iommu->num_maps);
+	rbtree_postorder_for_each_entry_safe(map, next, &iommu->maps, node)
+		kfree(map);
+	set_dma_ops(iommu->dev, NULL);
+	kfree(iommu);
+}
+
+static bool devmem_iommu_allows(const struct devmem_iommu_map *map, bool write)
+{
+	return map->dir == DMA_BIDIRECTIONAL ||
+	       map->dir == (write ? DMA_FROM_DEVICE : DMA_TO_DEVICE);
+}
+
+/**
+ * devmem_iommu_begin() - begin an access of the device to memory
+ * @iommu: IOMMU
+ * @addr: bus address
+ * @size: bytes, within one page
+ * @write: the device writes
+ *
+ * Context: the caller must not sleep before devmem_iommu_end(), nor begin
+ * another access.
+ * Return: CPU address, or NULL if the access is not allowed.
+ */
+void *devmem_iommu_begin(struct devmem_iommu *iommu, u64 addr, u32 size,
+			 bool write)
+{
+	struct devmem_iommu_map *map;
+	phys_addr_t phys;
+
+	read_lock(&iommu->lock);
+	map = devmem_iommu_first(iommu, addr);
+	if (map && map->addr <= addr && size <= map->size - (addr - map->addr) &&
+	    devmem_iommu_allows(map, write)) {
+		phys = map->phys + (addr - map->addr);
+		return kmap_local_page(pfn_to_page(PHYS_PFN(phys))) +
+		       offset_in_page(phys);
+	}
+	read_unlock(&iommu->lock);
+
+	atomic64_inc(&iommu->violations);
+	dev_err_ratelimited(iommu->dev, "%s of %u bytes at bus address %#llx, which is not mapped for it\n",
+			    write ? "write" : "read", size, addr);
+	return NULL;
+}
+
+/**
+ * devmem_iommu_end() - end an access
+ * @iommu: IOMMU
+ * @ptr: of devmem_iommu_begin()
+ * @write: as for devmem_iommu_begin()
+ */
+void devmem_iommu_end(struct devmem_iommu *iommu, void *ptr, bool write)
+{
+	kunmap_local(ptr);
+	read_unlock(&iommu->lock);
+}
+
+#else /* !CONFIG_ARCH_HAS_DMA_OPS */
+
+/* Whether bus addresses are physical addresses; tried with one page. */
+static bool devmem_iommu_is_direct(struct device *dev)
+{
+	struct page *page = alloc_page(GFP_KERNEL);
+	dma_addr_t addr;
+	bool direct;
+
+	if (!page)
+		return false;
+	addr = dma_map_page(dev, page, 0, PAGE_SIZE, DMA_BIDIRECTIONAL);
+	direct = !dma_mapping_error(dev, addr);
+	if (direct) {
+		direct = addr == page_to_phys(page);
+		dma_unmap_page(dev, addr, PAGE_SIZE, DMA_BIDIRECTIONAL);
+	}
+	__free_page(page);
+	return direct;
+}
+
+struct devmem_iommu *devmem_iommu_create(struct device *dev)
+{
+	struct devmem_iommu *iommu;
+
+	iommu = devmem_iommu_alloc(dev);
+	if (!iommu)
+		return ERR_PTR(-ENOMEM);
+
+	if (dma_set_mask_and_coherent(dev, DMA_BIT_MASK(64)) ||
+	    !devmem_iommu_is_direct(dev)) {
+		dev_err(dev, "bus addresses are not physical addresses\n");
+		kfree(iommu);
+		return ERR_PTR(-EOPNOTSUPP);
+	}
+	return iommu;
+}
+
+void devmem_iommu_destroy(struct devmem_iommu *iommu)
+{
+	kfree(iommu);
+}
+
+void *devmem_iommu_begin(struct devmem_iommu *iommu, u64 addr, u32 size,
+			 bool write)
+{
+	if (pfn_valid(PHYS_PFN(addr)))
+		return kmap_local_page(pfn_to_page(PHYS_PFN(addr))) +
+		       offset_in_page(addr);
+
+	atomic64_inc(&iommu->violations);
+	dev_err_ratelimited(iommu->dev, "%s of %u bytes at bus address %#llx, where there is no memory\n",
+			    write ? "write" : "read", size, addr);
+	return NULL;
+}
+
+void devmem_iommu_end(struct devmem_iommu *iommu, void *ptr, bool write)
+{
+	kunmap_local(ptr);
+}
+
+#endif /* !CONFIG_ARCH_HAS_DMA_OPS */

@@ -1,0 +1,411 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Copyright (c) 2026 devmem developers */
+
+/**
+ * DOC: Kernel home of the software GPU
+ *
+ * Serves the device model of gpu/ inside the kernel. VRAM is an array of pages
+ * that are allocated when they are touched first and freed with the device, so
+ * a device can have far more VRAM than the machine has memory. Bus addresses
+ * are resolved by devmem_iommu.c.
+ *
+ * The driver uses this file as it would use the BARs of a card: registers
+ * through devmem_soft_read() and devmem_soft_write(), and the VRAM window
+ * through devmem_soft_vram_*(). Values in the window are little endian.
+ */
+
+#include <linux/atomic.h>
+#include <linux/device.h>
+#include <linux/err.h>
+#include <linux/gfp.h>
+#include <linux/mm.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/xarray.h>
+
+#include "devmem_iommu.h"
+#include "devmem_soft.h"
+#include "gpu/gpu.h"
+
+/**
+ * struct devmem_soft - a software GPU
+ * @dev: device, for DMA
+ * @gpu: the model
+ * @iommu: resolves bus addresses
+ * @vram: pages of VRAM that were touched, by page number
+ * @vram_size: bytes of VRAM
+ * @irq: handler of the interrupt
+ * @irq_data: for @irq
+ */
+struct devmem_soft {
+	struct device *dev;
+	struct gpu *gpu;
+	struct devmem_iommu *iommu;
+	struct xarray vram;
+	u64 vram_size;
+	devmem_soft_irq_t irq;
+	void *irq_data;
+};
+
+static struct page *devmem_soft_alloc_page(struct devmem_soft *soft,
+					   unsigned long index)
+{
+	struct page *page, *old;
+
+	page = alloc_page(GFP_KERNEL | __GFP_ZERO);
+	if (!page)
+		return NULL;
+
+	old = xa_cmpxchg(&soft->vram, index, NULL, page, GFP_KERNEL);
+	if (!old)
+		return page;
+
+	/* Without memory for the array, or somebody else was first. */
+	__free_page(page);
+	return xa_is_err(old) ? NULL : old;
+}
+
+/* CPU address of the byte of VRAM at @addr, or NULL; see struct gpu_env_ops. */
+static void *devmem_soft_vram_ptr(struct devmem_soft *soft, u64 addr, bool alloc)
+{
+	unsigned long index = addr >> PAGE_SHIFT;
+	struct page *page;
+
+	page = xa_load(&soft->vram, index);
+	if (!page && alloc)
+		page = devmem_soft_alloc_page(soft, index);
+	return page ? page_address(page) + offset_in_page(addr) : NULL;
+}
+
+static void *devmem_soft_env_vram_page(void *env, u64 addr, bool alloc)
+{
+	return devmem_soft_vram_ptr(env, addr, alloc);
+}
+
+static void *devmem_soft_env_bus_begin(void *env, u64 addr, u32 size, bool write)
+{
+	struct devmem_soft *soft = env;
+
+	return devmem_iommu_begin(soft->iommu, addr, size, write);
+}
+
+static void devmem_soft_env_bus_end(void *env, void *ptr, bool write)
+{
+	struct devmem_soft *soft = env;
+
+	devmem_iommu_end(soft->iommu, ptr, write);
+}
+
+static void devmem_soft_env_irq(void *env)
+{
+	struct devmem_soft *soft = env;
+
+	soft->irq(soft->irq_data);
+}
+
+static const struct gpu_env_ops devmem_soft_env_ops = {
+	.vram_page = devmem_soft_env_vram_page,
+	.bus_begin = devmem_soft_env_bus_begin,
+	.bus_end = devmem_soft_env_bus_end,
+	.irq = devmem_soft_env_irq,
+};
+
+/**
+ * devmem_soft_create() - create a software GPU
+ * @dev: device that becomes its DMA device; must not do DMA otherwise
+ * @vram_size: bytes, a multiple of 4 KiB
+ * @num_queues: 1 to %GPU_MAX_QUEUES
+ * @irq: handler of the interrupt
+ * @irq_data: for @irq
+ *
+ * The device is in its power-on state. Sets up the DMA masks and operations of
+ * @dev.
+ *
+ * Return: the device, or ERR_PTR(): -EINVAL for bad sizes or without memory
+ * for the model, -EOPNOTSUPP when the platform can't do DMA for it, -ENOMEM.
+ */
+struct devmem_soft *devmem_soft_create(struct device *dev, u64 vram_size,
+				       u32 num_queues, devmem_soft_irq_t irq,
+				       void *irq_data)
+{
+	struct gpu_config config = {
+		.vram_size = vram_size,
+		.num_queues = num_queues,
+		.num_vmids = GPU_MAX_VMIDS,
+	};
+	struct devmem_soft *soft;
+	int ret;
+
+	soft = kzalloc_obj(*soft);
+	if (!soft)
+		return ERR_PTR(-ENOMEM);
+	soft->dev = dev;
+	soft->vram_size = vram_size;
+	soft->irq = irq;
+	soft->irq_data = irq_data;
+	xa_init(&soft->vram);
+
+	soft->iommu = devmem_iommu_create(dev);
+	if (IS_ERR(soft->iommu)) {
+		ret = PTR_ERR(soft->iommu);
+		goto err_free;
+	}
+
+	soft->gpu = devmem_gpu_create(&config, &devmem_soft_env_ops, soft);
+	if (!soft->gpu) {
+		ret = -EINVAL;
+		goto err_iommu;
+	}
+	return soft;
+
+err_iommu:
+	devmem_iommu_destroy(soft->iommu);
+err_free:
+	kfree(soft);
+	return ERR_PTR(ret);
+}
+
+/**
+ * devmem_soft_destroy() - end a software GPU
+ * @soft: device that nobody uses any more
+ *
+ * Aborts what runs and frees VRAM. DMA mappings that still exist are reported.
+ */
+void devmem_soft_destroy(struct devmem_soft *soft)
+{
+	unsigned long index;
+	struct page *page;
+
+	devmem_gpu_destroy(soft->gpu);
+	devmem_iommu_destroy(soft->iommu);
+	xa_for_each(&soft->vram, index, page)
+		__free_page(page);
+	xa_destroy(&soft->vram);
+	kfree(soft);
+}
+
+/**
+ * devmem_soft_read() - read a register
+ * @soft: device
+ * @reg: offset, GPU_REG_*
+ *
+ * Context: any but interrupts; does not sleep.
+ * Return: the value.
+ */
+u64 devmem_soft_read(struct devmem_soft *soft, u64 reg)
+{
+	return devmem_gpu_read(soft->gpu, reg);
+}
+
+/**
+ * devmem_soft_write() - write a register
+ * @soft: device
+ * @reg: offset, GPU_REG_*
+ * @value: value
+ *
+ * Context: see devmem_gpu_write(): %GPU_REG_CTRL, %GPU_REG_COPY_SIZE and
+ * %GPU_QUEUE_CTRL can sleep and allocate memory. The others do not, and can be
+ * written in an MMU notifier.
+ */
+void devmem_soft_write(struct devmem_soft *soft, u64 reg, u64 value)
+{
+	devmem_gpu_write(soft->gpu, reg, value);
+}
+
+static bool devmem_soft_vram_valid(struct devmem_soft *soft, u64 addr, u64 size)
+{
+	return !WARN_ON_ONCE(addr > soft->vram_size ||
+			     size > soft->vram_size - addr);
+}
+
+static bool devmem_soft_word_valid(struct devmem_soft *soft, u64 addr)
+{
+	return !WARN_ON_ONCE(!IS_ALIGNED(addr, sizeof(u64))) &&
+	       devmem_soft_vram_valid(soft, addr, sizeof(u64));
+}
+
+/**
+ * devmem_soft_vram_read64() - read a word of VRAM
+ * @soft: device
+ * @addr: VRAM address, aligned to eight bytes
+ *
+ * What is read afterwards is not older.
+ *
+ * Context: any but interrupts; does not sleep.
+ * Return: the value; 0 if the page was not touched so far.
+ */
+u64 devmem_soft_vram_read64(struct devmem_soft *soft, u64 addr)
+{
+	__le64 *ptr;
+
+	if (!devmem_soft_word_valid(soft, addr))
+		return 0;
+	ptr = devmem_soft_vram_ptr(soft, addr, false);
+	return ptr ? le64_to_cpu(smp_load_acquire(ptr)) : 0;
+}
+
+/**
+ * devmem_soft_vram_write64() - write a word of VRAM
+ * @soft: device
+ * @addr: VRAM address, aligned to eight bytes
+ * @value: value
+ *
+ * The device sees what was written before not later than this.
+ *
+ * Context: sleeps and allocates memory only if the page was not touched so far.
+ * For a page that was it cannot fail and can be called in an MMU notifier.
+ * Return: 0, -EINVAL outside VRAM, or -ENOMEM.
+ */
+int devmem_soft_vram_write64(struct devmem_soft *soft, u64 addr, u64 value)
+{
+	__le64 *ptr;
+
+	if (!devmem_soft_word_valid(soft, addr))
+		return -EINVAL;
+	ptr = devmem_soft_vram_ptr(soft, addr, false);
+	if (unlikely(!ptr)) {
+		ptr = devmem_soft_vram_ptr(soft, addr, true);
+		if (!ptr)
+			return -ENOMEM;
+	}
+	smp_store_release(ptr, cpu_to_le64(value));
+	return 0;
+}
+
+/**
+ * devmem_soft_vram_xchg64() - exchange a word of VRAM
+ * @soft: device
+ * @addr: VRAM address, aligned to eight bytes, in a page that was touched
+ * @value: new value
+ *
+ * Atomic against the device, which sets bits in page table entries.
+ *
+ * Context: any but interrupts; does not sleep.
+ * Return: the old value; 0 if the page was not touched so far, which then stays
+ * as it is.
+ */
+u64 devmem_soft_vram_xchg64(struct devmem_soft *soft, u64 addr, u64 value)
+{
+	__le64 *ptr;
+
+	if (!devmem_soft_word_valid(soft, addr))
+		return 0;
+	ptr = devmem_soft_vram_ptr(soft, addr, false);
+	if (WARN_ON_ONCE(!ptr))
+		return 0;
+	return le64_to_cpu(xchg(ptr, cpu_to_le64(value)));
+}
+
+static u64 devmem_soft_page_left(u64 addr, u64 size)
+{
+	return min_t(u64, size, PAGE_SIZE - offset_in_page(addr));
+}
+
+/**
+ * devmem_soft_vram_zero() - clear a range of VRAM
+ * @soft: device
+ * @addr: VRAM address
+ * @size: bytes
+ *
+ * All pages of the range count as touched afterwards.
+ *
+ * Context: may sleep.
+ * Return: 0, -EINVAL for a range that is not inside VRAM, or -ENOMEM, after
+ * which part of the range may be clear.
+ */
+int devmem_soft_vram_zero(struct devmem_soft *soft, u64 addr, u64 size)
+{
+	u64 step;
+	void *ptr;
+
+	if (!devmem_soft_vram_valid(soft, addr, size))
+		return -EINVAL;
+
+	for (; size; addr += step, size -= step) {
+		step = devmem_soft_page_left(addr, size);
+		ptr = devmem_soft_vram_ptr(soft, addr, true);
+		if (!ptr)
+			return -ENOMEM;
+		memset(ptr, 0, step);
+		cond_resched();
+	}
+	return 0;
+}
+
+/**
+ * devmem_soft_vram_write() - write a range of VRAM
+ * @soft: device
+ * @addr: VRAM address
+ * @src: data
+ * @size: bytes
+ *
+ * Context: may sleep.
+ * Return: 0, -EINVAL for a range that is not inside VRAM, or -ENOMEM, after
+ * which part of the range may be written.
+ */
+int devmem_soft_vram_write(struct devmem_soft *soft, u64 addr, const void *src,
+			   u64 size)
+{
+	u64 step;
+	void *ptr;
+
+	if (!devmem_soft_vram_valid(soft, addr, size))
+		return -EINVAL;
+
+	for (; size; addr += step, src += step, size -= step) {
+		step = devmem_soft_page_left(addr, size);
+		ptr = devmem_soft_vram_ptr(soft, addr, true);
+		if (!ptr)
+			return -ENOMEM;
+		memcpy(ptr, src, step);
+		cond_resched();
+	}
+	return 0;
+}
+
+/**
+ * devmem_soft_vram_read() - read a range of VRAM
+ * @soft: device
+ * @addr: VRAM address
+ * @dst: data
+ * @size: bytes
+ *
+ * What was not touched so far reads as zero.
+ *
+ * Context: may sleep.
+ * Return: 0, or -EINVAL for a range that is not inside VRAM.
+ */
+int devmem_soft_vram_read(struct devmem_soft *soft, u64 addr, void *dst,
+			  u64 size)
+{
+	u64 step;
+	void *ptr;
+
+	if (!devmem_soft_vram_valid(soft, addr, size))
+		return -EINVAL;
+
+	for (; size; addr += step, dst += step, size -= step) {
+		step = devmem_soft_page_left(addr, size);
+		ptr = devmem_soft_vram_ptr(soft, addr, false);
+		if (ptr)
+			memcpy(dst, ptr, step);
+		else
+			memset(dst, 0, step);
+		cond_resched();
+	}
+	return 0;
+}
+
+/**
+ * devmem_soft_bus_violations() - count bad uses of bus addresses
+ * @soft: device
+ *
+ * Return: how often the device used a bus address that was not mapped for it,
+ * or somebody unmapped one that was not mapped like that. It is a bug of the
+ * driver if that is not zero.
+ */
+u64 devmem_soft_bus_violations(struct devmem_soft *soft)
+{
+	return devmem_iommu_violations(soft->iommu);
+}
