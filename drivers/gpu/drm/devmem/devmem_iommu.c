@@ -23,6 +23,7 @@
  */
 
 #include <linux/atomic.h>
+#include <linux/bits.h>
 #include <linux/device.h>
 #include <linux/dma-map-ops.h>
 #include <linux/dma-mapping.h>
@@ -40,8 +41,8 @@
 
 /* Bus addresses: above most physical memory, and within page table entries */
 #define DEVMEM_IOMMU_BITS	56
-#define DEVMEM_IOMMU_BASE	(1ull << 40)
-#define DEVMEM_IOMMU_END	(1ull << DEVMEM_IOMMU_BITS)
+#define DEVMEM_IOMMU_BASE	BIT_ULL(40)
+#define DEVMEM_IOMMU_END	BIT_ULL(DEVMEM_IOMMU_BITS)
 #define DEVMEM_IOMMU_GAP	PAGE_SIZE
 
 /**
@@ -113,7 +114,7 @@ struct devmem_iommu_map {
 
 static struct devmem_iommu *devmem_iommu_of(struct device *dev)
 {
-	return container_of_const(get_dma_ops(dev), struct devmem_iommu, ops);
+	return container_of(get_dma_ops(dev), struct devmem_iommu, ops);
 }
 
 static bool devmem_iommu_less(struct rb_node *a, const struct rb_node *b)

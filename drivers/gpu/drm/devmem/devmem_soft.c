@@ -242,6 +242,7 @@ u64 devmem_soft_vram_read64(struct devmem_soft *soft, u64 addr)
 	if (!devmem_soft_word_valid(soft, addr))
 		return 0;
 	ptr = devmem_soft_vram_ptr(soft, addr, false);
+	/* Pairs with what the device wrote before this word. */
 	return ptr ? le64_to_cpu(smp_load_acquire(ptr)) : 0;
 }
 
@@ -269,6 +270,7 @@ int devmem_soft_vram_write64(struct devmem_soft *soft, u64 addr, u64 value)
 		if (!ptr)
 			return -ENOMEM;
 	}
+	/* Pairs with the page table walk, which goes from entry to table. */
 	smp_store_release(ptr, cpu_to_le64(value));
 	return 0;
 }

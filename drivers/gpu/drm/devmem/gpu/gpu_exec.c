@@ -18,13 +18,14 @@
 #define GPU_WAIT_SPINS		16
 #define GPU_WAIT_SLEEP_US	100
 
-#define GPU_WIDTH_NONE		(1u << 0)
-#define GPU_WIDTH_ANY		(1u << 1 | 1u << 2 | 1u << 4 | 1u << 8)
-#define GPU_WIDTH_WORD		(1u << 4 | 1u << 8)
+/* Sets of widths, a bit for each, and bit 0 for a command without one */
+#define GPU_WIDTH_NONE		BIT(0)
+#define GPU_WIDTH_ANY		(BIT(1) | BIT(2) | BIT(4) | BIT(8))
+#define GPU_WIDTH_WORD		(BIT(4) | BIT(8))
 
 /**
  * struct gpu_op - which fields a command uses
- * @widths: mask of valid widths, bit 0 for no width
+ * @widths: GPU_WIDTH_*
  * @subs: number of variants
  * @rd: it has a result
  */
@@ -93,7 +94,7 @@ static bool gpu_cmd_valid(const struct drm_devmem_cmd *cmd)
 	if (cmd->op >= ARRAY_SIZE(gpu_ops))
 		return false;
 	op = &gpu_ops[cmd->op];
-	return cmd->width <= 8 && (op->widths & (1u << cmd->width)) &&
+	return cmd->width <= 8 && (op->widths & BIT(cmd->width)) &&
 	       cmd->sub < op->subs && (op->rd || !cmd->rd) && !cmd->pad &&
 	       cmd->rd < GPU_NUM_REGS && cmd->ra < GPU_NUM_REGS &&
 	       cmd->rb < GPU_NUM_REGS && cmd->rc < GPU_NUM_REGS;

@@ -16,6 +16,7 @@
 #ifdef __KERNEL__
 
 #include <linux/atomic.h>
+#include <linux/bits.h>
 #include <linux/delay.h>
 #include <linux/kthread.h>
 #include <linux/log2.h>

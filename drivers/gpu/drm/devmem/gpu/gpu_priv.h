@@ -26,8 +26,8 @@
  * backing yet drops the lock, has the page allocated and starts again.
  */
 
+#define GPU_PAGE_SIZE		4096u
 #define GPU_PAGE_SHIFT		12
-#define GPU_PAGE_SIZE		(1u << GPU_PAGE_SHIFT)
 #define GPU_PAGE_MASK		(~(u64)(GPU_PAGE_SIZE - 1))
 #define GPU_NUM_REGS		16
 #define GPU_TLB_ENTRIES		64
@@ -138,7 +138,7 @@ struct gpu_queue {
 	struct gpu_thread thread;
 	wait_queue_head_t wait;
 
-	spinlock_t lock;
+	spinlock_t lock; /* see above */
 	struct gpu_ring ring;
 	u64 vmid;
 	bool enabled;
@@ -204,14 +204,14 @@ struct gpu {
 	struct gpu_config config;
 	const struct gpu_env_ops *ops;
 	void *env;
-	struct mutex control;
+	struct mutex control; /* see above */
 	bool enabled;
 	bool bus_error;
 	u64 tlb_start;
 	u64 tlb_end;
 	u64 root[GPU_MAX_VMIDS];
 
-	spinlock_t lock;
+	spinlock_t lock; /* see above */
 	u64 irq_status;
 	u64 irq_enable;
 	bool irq_active;

@@ -26,17 +26,17 @@
 
 /* Whole device */
 #define GPU_REG_CTRL			0x0020
-#define GPU_CTRL_ENABLE			(1ull << 0)	/* engines may run */
-#define GPU_CTRL_RESET			(1ull << 1)	/* to power-on state; reads 0 when done */
+#define GPU_CTRL_ENABLE			BIT_ULL(0)	/* engines may run */
+#define GPU_CTRL_RESET			BIT_ULL(1)	/* to power-on state; reads 0 when done */
 #define GPU_REG_STATUS			0x0028
-#define GPU_STATUS_BUS_ERROR		(1ull << 0)	/* some bus access failed since reset */
+#define GPU_STATUS_BUS_ERROR		BIT_ULL(0)	/* some bus access failed since reset */
 
 /* Interrupt: raised while IRQ_STATUS & IRQ_ENABLE is not zero */
 #define GPU_REG_IRQ_STATUS		0x0040	/* write 1 to clear */
 #define GPU_REG_IRQ_ENABLE		0x0048
-#define GPU_IRQ_FAULT			(1ull << 0)	/* new entry in the fault ring */
-#define GPU_IRQ_QUEUE			(1ull << 1)	/* a queue completed something */
-#define GPU_IRQ_COPY			(1ull << 2)	/* the copy engine completed something */
+#define GPU_IRQ_FAULT			BIT_ULL(0)	/* new entry in the fault ring */
+#define GPU_IRQ_QUEUE			BIT_ULL(1)	/* a queue completed something */
+#define GPU_IRQ_COPY			BIT_ULL(2)	/* the copy engine completed something */
 #define GPU_IRQ_ALL			(GPU_IRQ_FAULT | GPU_IRQ_QUEUE | GPU_IRQ_COPY)
 
 /* Every ring: entries that it can have at most */
@@ -61,7 +61,7 @@
 #define GPU_REG_TLB_START		0x0080	/* virtual address */
 #define GPU_REG_TLB_END			0x0088	/* exclusive */
 #define GPU_REG_TLB_CMD			0x0090
-#define GPU_TLB_CMD_INVALIDATE		(1ull << 63)
+#define GPU_TLB_CMD_INVALIDATE		BIT_ULL(63)
 #define GPU_TLB_CMD_VMID(id)		((u64)(id))
 
 /* Copy engine: a ring of struct gpu_copy in VRAM; counters as for the fault ring */
@@ -74,7 +74,7 @@
 
 /* Address spaces: root page table of a VMID, or 0 */
 #define GPU_REG_VMID_ROOT(id)		(0x1000 + 8 * (u64)(id))
-#define GPU_VMID_ROOT_VALID		(1ull << 0)	/* | VRAM address of a table */
+#define GPU_VMID_ROOT_VALID		BIT_ULL(0)	/* | VRAM address of a table */
 #define GPU_MAX_VMIDS			256	/* VMID 0 is never valid */
 
 /* Queues: rings of struct gpu_job in VRAM */
@@ -85,16 +85,18 @@
 #define GPU_QUEUE_SIZE			0x08	/* entries, power of two */
 #define GPU_QUEUE_VMID			0x10
 #define GPU_QUEUE_CTRL			0x18
-#define GPU_QUEUE_CTRL_ENABLE		(1ull << 0)	/* 1: start at HEAD = TAIL = 0; 0: abort all, reads 0 when stopped */
-#define GPU_QUEUE_CTRL_ABORT		(1ull << 1)	/* end the running job with ABORTED; reads 0 when done */
+/* 1: start at HEAD = TAIL = 0; 0: abort all, reads 0 when stopped */
+#define GPU_QUEUE_CTRL_ENABLE		BIT_ULL(0)
+/* End the running job with ABORTED; reads 0 when done. Written with ENABLE. */
+#define GPU_QUEUE_CTRL_ABORT		BIT_ULL(1)
 #define GPU_QUEUE_TAIL			0x20	/* doorbell */
 #define GPU_QUEUE_HEAD			0x28	/* read only: jobs ended, in order */
 #define GPU_QUEUE_STATUS		0x30	/* read only */
-#define GPU_QUEUE_STATUS_RUNNING	(1ull << 0)	/* a job has started and not ended */
-#define GPU_QUEUE_STATUS_FAULTED	(1ull << 1)	/* stalled, waits for FAULT_REPLY */
-#define GPU_QUEUE_FAULT_REPLY		0x38	/* sequence number of the fault | GPU_FAULT_REPLY_* */
-#define GPU_FAULT_REPLY_RETRY		(0ull << 63)
-#define GPU_FAULT_REPLY_FAIL		(1ull << 63)
+#define GPU_QUEUE_STATUS_RUNNING	BIT_ULL(0)	/* a job has started and not ended */
+#define GPU_QUEUE_STATUS_FAULTED	BIT_ULL(1)	/* stalled, waits for FAULT_REPLY */
+#define GPU_QUEUE_FAULT_REPLY		0x38	/* gpu_fault.seq | GPU_FAULT_REPLY_* */
+#define GPU_FAULT_REPLY_RETRY		0ull
+#define GPU_FAULT_REPLY_FAIL		BIT_ULL(63)
 #define GPU_QUEUE_PROGRESS		0x40	/* read only: commands executed */
 
 /*
@@ -107,12 +109,12 @@
 #define GPU_PT_LEVELS			5
 #define GPU_PT_ENTRIES			512
 #define GPU_PT_SHIFT(level)		(12 + 9 * (level))
-#define GPU_PTE_VALID			(1ull << 0)
-#define GPU_PTE_WRITE			(1ull << 1)	/* leaf */
-#define GPU_PTE_LEAF			(1ull << 2)	/* needed at level 0 too */
-#define GPU_PTE_SYSTEM			(1ull << 3)	/* leaf: address is a bus address, else VRAM */
-#define GPU_PTE_ACCESSED		(1ull << 4)	/* leaf */
-#define GPU_PTE_DIRTY			(1ull << 5)	/* leaf */
+#define GPU_PTE_VALID			BIT_ULL(0)
+#define GPU_PTE_WRITE			BIT_ULL(1)	/* leaf */
+#define GPU_PTE_LEAF			BIT_ULL(2)	/* needed at level 0 too */
+#define GPU_PTE_SYSTEM			BIT_ULL(3)	/* leaf: address is a bus address, else VRAM */
+#define GPU_PTE_ACCESSED		BIT_ULL(4)	/* leaf */
+#define GPU_PTE_DIRTY			BIT_ULL(5)	/* leaf */
 #define GPU_PTE_ADDR			0x00fffffffffff000ull
 
 /* gpu_fault.access and gpu_job.access: the values of enum drm_devmem_access */
@@ -174,8 +176,8 @@ struct gpu_job {
 
 #define GPU_COPY_OP_COPY		0
 #define GPU_COPY_OP_CLEAR		1
-#define GPU_COPY_SRC_SYSTEM		(1u << 0)
-#define GPU_COPY_DST_SYSTEM		(1u << 1)
+#define GPU_COPY_SRC_SYSTEM		BIT(0)
+#define GPU_COPY_DST_SYSTEM		BIT(1)
 
 /**
  * struct gpu_copy - entry of the copy engine's ring

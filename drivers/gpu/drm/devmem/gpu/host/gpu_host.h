@@ -33,6 +33,8 @@ typedef __u64 u64;
 #define cpu_to_le32(x)		htole32(x)
 #define cpu_to_le64(x)		htole64(x)
 
+#define BIT(n)			(1ul << (n))
+#define BIT_ULL(n)		(1ull << (n))
 #define min_t(type, a, b) ({		\
 	type __a = (a);			\
 	type __b = (b);			\
