@@ -570,9 +570,29 @@ static int unload(void)
 	return err == -ENOENT ? 0 : err;
 }
 
+/* A test that failed has left the device open, which keeps the module. */
+static void close_devices(void)
+{
+	char path[64], target[64];
+	int fd;
+
+	for (fd = 3; fd < 256; fd++) {
+		ssize_t len;
+
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		len = readlink(path, target, sizeof(target) - 1);
+		target[len > 0 ? len : 0] = 0;
+		if (!strncmp(target, "/dev/dri/", 9))
+			close(fd);
+	}
+}
+
 static void restore_at_exit(int sig)
 {
-	if (reloaded && !unload())
+	if (!reloaded)
+		return;
+	close_devices();
+	if (!unload())
 		igt_kmod_load("devmem", found_with);
 	reloaded = false;
 }
