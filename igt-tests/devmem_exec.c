@@ -1140,7 +1140,7 @@ static void test_destroy_busy(void)
 static void test_close_busy(void)
 {
 	struct igt_devmem other;
-	int fd = drm_reopen_driver(d.fd), i;
+	int i;
 
 	for (i = 0; i < 3; i++) {
 		igt_devmem_init(&other, drm_reopen_driver(d.fd), 0);
@@ -1152,7 +1152,6 @@ static void test_close_busy(void)
 	}
 	igt_devmem_poke(&d, d.result, 4);
 	igt_assert_eq_u64(d.result[0], 4);
-	drm_close_driver(fd);
 }
 
 /*

@@ -333,11 +333,11 @@ static void work_until_killed(int fd)
 static void test_kill_at_random(void)
 {
 	unsigned int seed = time(NULL) ^ getpid(), i, state;
-	const unsigned int victims = 16;
+	const unsigned int victims = 10;
 
 	igt_info("seed %u\n", seed);
 	for (i = 0, state = seed; i < victims; i++) {
-		unsigned int delay = rand_r(&state) % 150000;
+		unsigned int delay = rand_r(&state) % 500000;
 		pid_t pid = fork();
 		int status;
 
