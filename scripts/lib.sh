@@ -7,7 +7,7 @@
 me=${0##*/}
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=${DEVMEM_BUILD:-$top/build}
-linux=$build/linux
+linux=${DEVMEM_LINUX:-$build/linux}
 
 die()
 {
