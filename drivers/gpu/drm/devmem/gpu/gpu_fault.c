@@ -16,17 +16,22 @@ static bool gpu_fault_ring_full(const struct gpu *gpu)
 	return gpu->fault.tail - gpu->fault.head >= gpu->fault.size;
 }
 
-/* Whether it is worth to try again: there is room, or nobody to make any. */
+/*
+ * Whether it is worth to try again: there is room, or nobody to make any. If it
+ * is not, the next change has to wake us.
+ */
 static bool gpu_fault_ring_changed(struct gpu *gpu)
 {
-	bool room;
+	bool changed;
 
 	spin_lock(&gpu->lock);
-	room = !gpu_fault_ring_full(gpu) ||
-	       !devmem_gpu_ring_valid(gpu, &gpu->fault,
-				      sizeof(struct gpu_fault));
+	changed = !gpu_fault_ring_full(gpu) ||
+		  !devmem_gpu_ring_valid(gpu, &gpu->fault,
+					 sizeof(struct gpu_fault));
+	if (!changed)
+		gpu->fault_blocked = true;
 	spin_unlock(&gpu->lock);
-	return room;
+	return changed;
 }
 
 enum gpu_fault_post {
@@ -49,7 +54,6 @@ static enum gpu_fault_post gpu_fault_try_post(struct gpu *gpu,
 	if (!devmem_gpu_ring_valid(gpu, ring, sizeof(*fault))) {
 		result = GPU_FAULT_BAD_RING;
 	} else if (gpu_fault_ring_full(gpu)) {
-		gpu->fault_blocked = true;
 		result = GPU_FAULT_FULL;
 	} else {
 		*addr = ring->base + (ring->tail & (ring->size - 1)) *

@@ -26,6 +26,9 @@
 #define GPU_PTE_TABLE_BITS	(GPU_PTE_VALID | GPU_PTE_ADDR)
 #define GPU_PT_MAX_LEAF_LEVEL	1
 
+/* 2^64 divided by the golden ratio spreads neighbours well. */
+#define GPU_TLB_HASH		0x9e3779b97f4a7c15ull
+
 static bool gpu_access_writes(u32 access)
 {
 	return access == GPU_ACCESS_WRITE || access == GPU_ACCESS_ATOMIC;
@@ -121,6 +124,17 @@ static enum gpu_mmu_result gpu_mmu_use_leaf(struct gpu_queue *queue, u64 va,
 	return GPU_MMU_OK;
 }
 
+/*
+ * The one place where the translation of an address can be cached. Areas of
+ * memory tend to start at round addresses, so the low bits alone won't do.
+ */
+static struct gpu_tlb_entry *gpu_tlb_entry(struct gpu_queue *queue, u64 va)
+{
+	u64 hash = (va >> GPU_PAGE_SHIFT) * GPU_TLB_HASH;
+
+	return &queue->tlb[hash >> (64 - GPU_TLB_SHIFT)];
+}
+
 /**
  * devmem_gpu_mmu_translate() - translate the address of an access
  * @queue: queue that does the access
@@ -138,11 +152,10 @@ enum gpu_mmu_result devmem_gpu_mmu_translate(struct gpu_queue *queue, u64 va,
 {
 	bool write = gpu_access_writes(access);
 	enum gpu_mmu_result result;
-	struct gpu_tlb_entry *tlb;
+	struct gpu_tlb_entry *tlb = gpu_tlb_entry(queue, va);
 	__le64 *slot;
 	u64 leaf;
 
-	tlb = &queue->tlb[(va >> GPU_PAGE_SHIFT) % GPU_TLB_ENTRIES];
 	if (tlb->tag == (va >> GPU_PAGE_SHIFT) + 1 &&
 	    (!write || (tlb->xlat.writable && tlb->xlat.dirty))) {
 		*xlat = tlb->xlat;
@@ -193,10 +206,18 @@ void devmem_gpu_mmu_invalidate(struct gpu *gpu, u64 vmid)
 	if (start >= end)
 		return;
 
+	/*
+	 * Most queues can be passed by without their lock: one that is seen
+	 * disabled here and is enabled meanwhile walks the new page table.
+	 */
+	smp_mb();
 	for (i = 0; i < gpu->config.num_queues; i++) {
 		queue = &gpu->queues[i];
+		if (!READ_ONCE(queue->enabled) || READ_ONCE(queue->vmid) != vmid)
+			continue;
+
 		spin_lock(&queue->lock);
-		for (j = 0; queue->vmid == vmid && j < GPU_TLB_ENTRIES; j++) {
+		for (j = 0; j < GPU_TLB_ENTRIES; j++) {
 			struct gpu_tlb_entry *tlb = &queue->tlb[j];
 			u64 page = tlb->tag - 1;
 

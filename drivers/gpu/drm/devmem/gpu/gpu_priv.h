@@ -30,7 +30,8 @@
 #define GPU_PAGE_SHIFT		12
 #define GPU_PAGE_MASK		(~(u64)(GPU_PAGE_SIZE - 1))
 #define GPU_NUM_REGS		16
-#define GPU_TLB_ENTRIES		64
+#define GPU_TLB_SHIFT		6
+#define GPU_TLB_ENTRIES		(1 << GPU_TLB_SHIFT)
 
 /**
  * struct gpu_ring - an array of entries in VRAM
@@ -126,11 +127,11 @@ struct gpu_error {
  * @fault_failed: the reply
  * @fault_seq: number of the latest fault; goes on across resets
  * @progress: commands executed
- * @tlb: cached translations, direct mapped
+ * @tlb: cached translations
  * @pc: of the thread: address of the command
  * @regs: of the thread: r0 to r15
  * @error: of the thread: the latest error
- * @bounce: of the thread: what is copied from system to system memory
+ * @bounce: of the thread: a page for copies from system to system memory
  */
 struct gpu_queue {
 	struct gpu *gpu;
@@ -154,7 +155,7 @@ struct gpu_queue {
 	u64 pc;
 	u64 regs[GPU_NUM_REGS];
 	struct gpu_error error;
-	u8 bounce[GPU_PAGE_SIZE];
+	void *bounce;
 };
 
 /**

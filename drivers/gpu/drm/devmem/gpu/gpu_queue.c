@@ -92,7 +92,7 @@ static void gpu_queue_end(struct gpu_queue *queue, struct gpu_job *job)
 	spin_lock(&queue->lock);
 	queue->ring.head++;
 	queue->running = false;
-	queue->abort = false;
+	WRITE_ONCE(queue->abort, false);
 	spin_unlock(&queue->lock);
 	devmem_gpu_irq_raise(queue->gpu, GPU_IRQ_QUEUE);
 }
@@ -151,30 +151,51 @@ static int gpu_queue_thread(void *data)
 	return 0;
 }
 
-static void gpu_queue_enable(struct gpu_queue *queue)
+/* Get ready to run from an empty ring, if the registers allow it. */
+static bool gpu_queue_prepare(struct gpu_queue *queue)
 {
 	struct gpu *gpu = queue->gpu;
+	bool valid;
 
 	spin_lock(&queue->lock);
-	if (!devmem_gpu_ring_valid(gpu, &queue->ring, sizeof(struct gpu_job)) ||
-	    !queue->vmid || queue->vmid >= gpu->config.num_vmids) {
-		spin_unlock(&queue->lock);
-		return;
+	valid = devmem_gpu_ring_valid(gpu, &queue->ring, sizeof(struct gpu_job)) &&
+		queue->vmid && queue->vmid < gpu->config.num_vmids;
+	if (valid) {
+		queue->ring.head = 0;
+		queue->ring.tail = 0;
+		queue->abort = false;
+		queue->progress = 0;
+		WRITE_ONCE(queue->enabled, true);
 	}
-	queue->ring.head = 0;
-	queue->ring.tail = 0;
-	queue->abort = false;
-	queue->progress = 0;
-	queue->enabled = true;
-	devmem_gpu_mmu_flush(queue);
 	spin_unlock(&queue->lock);
 
-	if (gpu_thread_start(&queue->thread, gpu_queue_thread, queue,
-			     "devmem-queue", queue->index)) {
-		spin_lock(&queue->lock);
-		queue->enabled = false;
-		spin_unlock(&queue->lock);
-	}
+	/* See devmem_gpu_mmu_invalidate(). */
+	smp_mb();
+	return valid;
+}
+
+/* The queue runs no more and knows no translations. */
+static void gpu_queue_finish(struct gpu_queue *queue)
+{
+	spin_lock(&queue->lock);
+	WRITE_ONCE(queue->enabled, false);
+	WRITE_ONCE(queue->stop, false);
+	devmem_gpu_mmu_flush(queue);
+	spin_unlock(&queue->lock);
+	kvfree(queue->bounce);
+	queue->bounce = NULL;
+}
+
+static void gpu_queue_enable(struct gpu_queue *queue)
+{
+	if (!gpu_queue_prepare(queue))
+		return;
+
+	queue->bounce = kvzalloc(GPU_PAGE_SIZE, GFP_KERNEL);
+	if (!queue->bounce ||
+	    gpu_thread_start(&queue->thread, gpu_queue_thread, queue,
+			     "devmem-queue", queue->index))
+		gpu_queue_finish(queue);
 }
 
 /**
@@ -191,16 +212,11 @@ void devmem_gpu_queue_disable(struct gpu_queue *queue)
 		return;
 
 	spin_lock(&queue->lock);
-	queue->stop = true;
+	WRITE_ONCE(queue->stop, true);
 	spin_unlock(&queue->lock);
 	wake_up_all(&queue->wait);
 	gpu_thread_join(&queue->thread);
-
-	spin_lock(&queue->lock);
-	queue->enabled = false;
-	queue->stop = false;
-	devmem_gpu_mmu_flush(queue);
-	spin_unlock(&queue->lock);
+	gpu_queue_finish(queue);
 }
 
 /**
@@ -291,14 +307,15 @@ static void gpu_queue_write_ctrl(struct gpu_queue *queue, u64 value)
 {
 	struct gpu *gpu = queue->gpu;
 
-	/* An abort alone must not wait for somebody who stops an engine. */
 	if (value & GPU_QUEUE_CTRL_ABORT) {
 		spin_lock(&queue->lock);
 		if (queue->running)
-			queue->abort = true;
+			WRITE_ONCE(queue->abort, true);
 		spin_unlock(&queue->lock);
 		wake_up_all(&queue->wait);
 	}
+
+	/* An abort must not wait for somebody who stops another engine. */
 	if (READ_ONCE(queue->enabled) == !!(value & GPU_QUEUE_CTRL_ENABLE))
 		return;
 
@@ -334,7 +351,7 @@ static bool gpu_queue_write_locked(struct gpu_queue *queue, u64 reg, u64 value)
 		ring->size = value;
 		break;
 	case GPU_QUEUE_VMID:
-		queue->vmid = value;
+		WRITE_ONCE(queue->vmid, value);
 		break;
 	}
 	return false;
