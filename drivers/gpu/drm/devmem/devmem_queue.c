@@ -533,6 +533,14 @@ err_put:
 	return ERR_PTR(err);
 }
 
+/* From here on new jobs are cancelled and the time-out finds nothing to do. */
+static void devmem_queue_set_gone(struct devmem_queue *q)
+{
+	mutex_lock(&q->hw_lock);
+	q->state = DEVMEM_QUEUE_GONE;
+	mutex_unlock(&q->hw_lock);
+}
+
 /*
  * Part a queue from the hardware, whatever it is doing. Called once: for the
  * handle within drm_dev_enter(), else by devmem_queue_unplug().
@@ -542,9 +550,7 @@ static void devmem_queue_detach(struct devmem_queue *q)
 	struct devmem_device *dm = q->dm;
 	int err;
 
-	mutex_lock(&q->hw_lock);
-	q->state = DEVMEM_QUEUE_GONE;
-	mutex_unlock(&q->hw_lock);
+	devmem_queue_set_gone(q);
 	err = devmem_queue_stop(q);
 
 	/*
@@ -572,6 +578,16 @@ static void devmem_queue_takedown(struct devmem_queue *q)
 	q->closed = true;
 	mutex_unlock(&q->submit_lock);
 
+	/*
+	 * Make the scheduler stand still before its entity goes: one that is
+	 * being served could come back to the run queue just after it was
+	 * removed. A time-out under way restarts the scheduler, so it goes
+	 * first; those that come later do nothing.
+	 */
+	devmem_queue_set_gone(q);
+	cancel_delayed_work_sync(&q->sched.work_tdr);
+	drm_sched_wqueue_stop(&q->sched);
+
 	/* Not drm_sched_entity_destroy(), which waits for queued jobs to start. */
 	drm_sched_entity_fini(&q->entity);
 
@@ -582,8 +598,6 @@ static void devmem_queue_takedown(struct devmem_queue *q)
 		wait_for_completion(&q->detached);
 	}
 
-	/* A time-out under way would restart the scheduler that ends here. */
-	cancel_delayed_work_sync(&q->sched.work_tdr);
 	drm_sched_fini(&q->sched);
 
 	dma_fence_put(q->last);
