@@ -7,7 +7,7 @@
 
 #define ENV_PAGE	4096u
 #define ENV_BUS_BASE	0x10000000000ull
-#define ENV_BUS_PAGES	64
+#define ENV_BUS_PAGES	32
 
 /**
  * struct gpu_env - a home of the device model for tests
