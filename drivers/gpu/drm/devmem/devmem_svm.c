@@ -291,6 +291,20 @@ out:
 	return err;
 }
 
+/*
+ * Move the memory of a range to the device, if that can be done. What is swapped
+ * out or on another device has to come to system memory first.
+ */
+static void devmem_svm_range_migrate(struct devmem_vm *vm, struct devmem_range *range)
+{
+	unsigned long start = drm_gpusvm_range_start(&range->base);
+	unsigned long end = drm_gpusvm_range_end(&range->base);
+
+	if (devmem_migrate_to_device(vm, start, end) == -EBUSY &&
+	    !drm_gpusvm_range_evict(&vm->svm, &range->base))
+		devmem_migrate_to_device(vm, start, end);
+}
+
 /* One try to serve a fault; -EAGAIN to try again. */
 static int devmem_svm_fault_once(struct devmem_vm *vm, u64 va, bool write)
 {
@@ -325,7 +339,7 @@ static int devmem_svm_fault_once(struct devmem_vm *vm, u64 va, bool write)
 		return err;
 
 	if (base->flags.migrate_devmem)
-		devmem_migrate_to_device(vm, start, end);
+		devmem_svm_range_migrate(vm, range);
 
 	err = drm_gpusvm_get_pages(&vm->svm, &range->pages, vm->svm.mm,
 				   &base->notifier->notifier, start, end, &ctx);

@@ -29,6 +29,13 @@ static void devmem_vm_release(struct kref *kref)
 	devmem_stats_put(vm->stats);
 	xa_erase(&dm->vms, vm->vmid);
 	kfree(vm);
+
+	/*
+	 * Memory that is left belongs to processes that no longer use the GPU.
+	 * It would keep the module for as long as they live.
+	 */
+	if (xa_empty(&dm->vms))
+		devmem_vram_evict_all(dm);
 }
 
 /**

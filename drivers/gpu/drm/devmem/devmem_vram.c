@@ -275,7 +275,7 @@ static void devmem_vram_release(struct kref *kref)
 	struct devmem_vram *vram = &bo->dm->vram;
 
 	if (llist_add(&bo->released, &vram->released))
-		queue_work(system_unbound_wq, &vram->release_work);
+		queue_work(system_dfl_wq, &vram->release_work);
 }
 
 /**
