@@ -1344,7 +1344,7 @@ static const struct test hang_tests[] = {
 
 static void run(void (*test)(void))
 {
-	igt_devmem_init(&d, drm_open_driver_render(DRIVER_ANY), 0);
+	igt_devmem_init(&d, igt_devmem_open(), 0);
 	test();
 	igt_devmem_fini(&d);
 	drm_close_driver(d.fd);

@@ -1041,6 +1041,14 @@ static void test_stats(void)
 	igt_assert_eq_u64(s[2].to_device_bytes, s[1].to_device_bytes);
 
 	igt_assert(!memcmp(&s[3], &s[2], sizeof(s[3])));
+
+	/* Right to write what is already on the device moves nothing. */
+	igt_assert_eq_u64(igt_devmem_peek(&d, p), GPU_FILL);
+	s[2] = igt_devmem_stats(d.fd, d.vm);
+	igt_devmem_set(&d, p, GPU_FILL, size);
+	s[3] = igt_devmem_stats(d.fd, d.vm);
+	igt_assert_eq_u64(s[3].gpu_faults, s[2].gpu_faults + 1);
+	igt_assert_eq_u64(s[3].to_device_bytes, s[2].to_device_bytes);
 	igt_assert_eq_u64(s[3].evicted_bytes, 0);
 	igt_assert_eq_u64(s[3].to_device_failed, 0);
 	igt_assert_eq_u64(s[3].gpu_faults_failed, 0);
@@ -1090,7 +1098,7 @@ int igt_main()
 	unsigned int i = 0, kind = 0, size = 0, gpu_first = 0, access = 0;
 
 	igt_fixture() {
-		d.fd = drm_open_driver_render(DRIVER_ANY);
+		d.fd = igt_devmem_open();
 		igt_require(igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_HAS_DEVICE_MEMORY));
 		igt_devmem_init(&d, d.fd, 0);
 		init_round_trips();

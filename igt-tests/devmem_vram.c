@@ -453,7 +453,7 @@ static const struct {
 static void run_with(const char *options, void (*test)(void))
 {
 	igt_devmem_reload(options);
-	igt_devmem_init(&d, drm_open_driver_render(DRIVER_ANY), 0);
+	igt_devmem_init(&d, igt_devmem_open(), 0);
 	igt_require(igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_HAS_DEVICE_MEMORY));
 	vram_size = igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_VRAM_SIZE);
 	vram_free = igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_VRAM_FREE);

@@ -11,6 +11,7 @@
 int drm_open_driver(int chipset);
 int drm_open_driver_render(int chipset);
 int __drm_open_driver(int chipset);
+int __drm_open_driver_render(int chipset);
 int __drm_open_driver_another(int index, int chipset);
 int drm_close_driver(int fd);
 int drm_reopen_driver(int fd);

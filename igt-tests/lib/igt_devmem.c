@@ -30,6 +30,14 @@ static int devmem_ioctl(int fd, unsigned long request, void *arg)
 	return igt_ioctl(fd, request, arg) ? -errno : 0;
 }
 
+int igt_devmem_open(void)
+{
+	int fd = __drm_open_driver_render(DRIVER_ANY);
+
+	igt_require_f(fd >= 0, "no devmem device\n");
+	return fd;
+}
+
 int __igt_devmem_get_param(int fd, uint32_t param, uint64_t *value)
 {
 	struct drm_devmem_get_param args = { .param = param };

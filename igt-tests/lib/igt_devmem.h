@@ -10,6 +10,12 @@
 #include "devmem_drm.h"
 
 /*
+ * The render node. drm_open_driver_render() keeps a second file open until the
+ * test exits, and with it the module loaded.
+ */
+int igt_devmem_open(void);
+
+/*
  * Ioctl wrappers. Those with two underscores return zero or a negative errno,
  * the others fail the test.
  */
