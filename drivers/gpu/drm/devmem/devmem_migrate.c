@@ -184,6 +184,7 @@ static int devmem_migrate_locked(struct devmem_device *dm, struct mm_struct *mm,
 		.can_migrate_same_pagemap = true,
 	};
 	struct devmem_bo *bo;
+	bool used;
 	int idx, err;
 
 	if (!drm_dev_enter(&dm->drm, &idx))
@@ -196,8 +197,16 @@ static int devmem_migrate_locked(struct devmem_device *dm, struct mm_struct *mm,
 	}
 	drm_pagemap_devmem_init(&bo->devmem, dm->hw.dev, &devmem_migrate_devmem_ops,
 				&dm->region.dpagemap, end - start, NULL);
-	/* Takes the reference to bo. */
+	kref_get(&bo->kref);
+	/* Takes a reference to bo. */
 	err = drm_pagemap_migrate_to_devmem(&bo->devmem, mm, start, end, &details);
+	/* Not if all of it was on the device already. */
+	used = !completion_done(&bo->devmem.detached);
+	if (!err && used && stats) {
+		devmem_stats_add(stats, DEVMEM_STAT_TO_DEVICE_COUNT, 1);
+		devmem_stats_add(stats, DEVMEM_STAT_TO_DEVICE_BYTES, end - start);
+	}
+	devmem_vram_put(bo);
 out:
 	drm_dev_exit(idx);
 	return err;
@@ -251,11 +260,7 @@ int devmem_migrate_to_device(struct devmem_vm *vm, unsigned long start,
 	mmap_read_unlock(mm);
 	mmput(mm);
 
-	if (err) {
+	if (err)
 		devmem_stats_add(vm->stats, DEVMEM_STAT_TO_DEVICE_FAILED, 1);
-	} else {
-		devmem_stats_add(vm->stats, DEVMEM_STAT_TO_DEVICE_COUNT, 1);
-		devmem_stats_add(vm->stats, DEVMEM_STAT_TO_DEVICE_BYTES, end - start);
-	}
 	return err;
 }
