@@ -36,6 +36,7 @@
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
+#include <linux/string.h>
 
 #include "devmem_iommu.h"
 
@@ -59,7 +60,7 @@ struct devmem_iommu {
 	struct device *dev;
 	atomic64_t violations;
 #ifdef CONFIG_ARCH_HAS_DMA_OPS
-	struct dma_map_ops ops;
+	const struct dma_map_ops ops;
 	rwlock_t lock;
 	struct rb_root maps;
 	unsigned long num_maps;
@@ -78,18 +79,12 @@ u64 devmem_iommu_violations(struct devmem_iommu *iommu)
 	return atomic64_read(&iommu->violations);
 }
 
-static struct devmem_iommu *devmem_iommu_alloc(struct device *dev)
+/* Devices that are on no real bus come without a place for their mask. */
+static int devmem_iommu_set_mask(struct device *dev)
 {
-	struct devmem_iommu *iommu;
-
-	iommu = kzalloc_obj(*iommu);
-	if (!iommu)
-		return NULL;
-	iommu->dev = dev;
-	/* Devices that are on no real bus come without. */
 	if (!dev->dma_mask)
 		dev->dma_mask = &dev->coherent_dma_mask;
-	return iommu;
+	return dma_set_mask_and_coherent(dev, DMA_BIT_MASK(64));
 }
 
 #ifdef CONFIG_ARCH_HAS_DMA_OPS
@@ -326,18 +321,21 @@ static const struct dma_map_ops devmem_iommu_ops = {
  */
 struct devmem_iommu *devmem_iommu_create(struct device *dev)
 {
+	const struct devmem_iommu init = {
+		.dev = dev,
+		.ops = devmem_iommu_ops,
+		.maps = RB_ROOT,
+		.next = DEVMEM_IOMMU_BASE,
+	};
 	struct devmem_iommu *iommu;
 
-	iommu = devmem_iommu_alloc(dev);
+	iommu = kmemdup(&init, sizeof(init), GFP_KERNEL);
 	if (!iommu)
 		return ERR_PTR(-ENOMEM);
-	iommu->ops = devmem_iommu_ops;
 	rwlock_init(&iommu->lock);
-	iommu->maps = RB_ROOT;
-	iommu->next = DEVMEM_IOMMU_BASE;
 
 	set_dma_ops(dev, &iommu->ops);
-	if (dma_set_mask_and_coherent(dev, DMA_BIT_MASK(64))) {
+	if (devmem_iommu_set_mask(dev)) {
 		set_dma_ops(dev, NULL);
 		kfree(iommu);
 		return ERR_PTR(-EOPNOTSUPP);
@@ -440,12 +438,12 @@ struct devmem_iommu *devmem_iommu_create(struct device *dev)
 {
 	struct devmem_iommu *iommu;
 
-	iommu = devmem_iommu_alloc(dev);
+	iommu = kzalloc_obj(*iommu);
 	if (!iommu)
 		return ERR_PTR(-ENOMEM);
+	iommu->dev = dev;
 
-	if (dma_set_mask_and_coherent(dev, DMA_BIT_MASK(64)) ||
-	    !devmem_iommu_is_direct(dev)) {
+	if (devmem_iommu_set_mask(dev) || !devmem_iommu_is_direct(dev)) {
 		dev_err(dev, "bus addresses are not physical addresses\n");
 		kfree(iommu);
 		return ERR_PTR(-EOPNOTSUPP);

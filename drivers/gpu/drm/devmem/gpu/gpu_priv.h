@@ -31,7 +31,7 @@
 #define GPU_PAGE_MASK		(~(u64)(GPU_PAGE_SIZE - 1))
 #define GPU_NUM_REGS		16
 #define GPU_TLB_SHIFT		6
-#define GPU_TLB_ENTRIES		(1 << GPU_TLB_SHIFT)
+#define GPU_TLB_ENTRIES		BIT(GPU_TLB_SHIFT)
 
 /**
  * struct gpu_ring - an array of entries in VRAM

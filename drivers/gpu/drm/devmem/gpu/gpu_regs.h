@@ -112,7 +112,7 @@
 #define GPU_PTE_VALID			BIT_ULL(0)
 #define GPU_PTE_WRITE			BIT_ULL(1)	/* leaf */
 #define GPU_PTE_LEAF			BIT_ULL(2)	/* needed at level 0 too */
-#define GPU_PTE_SYSTEM			BIT_ULL(3)	/* leaf: address is a bus address, else VRAM */
+#define GPU_PTE_SYSTEM			BIT_ULL(3)	/* leaf: bus address, else VRAM */
 #define GPU_PTE_ACCESSED		BIT_ULL(4)	/* leaf */
 #define GPU_PTE_DIRTY			BIT_ULL(5)	/* leaf */
 #define GPU_PTE_ADDR			0x00fffffffffff000ull

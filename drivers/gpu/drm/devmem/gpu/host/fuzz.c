@@ -9,7 +9,6 @@
  */
 
 #include <assert.h>
-#include <stdint.h>
 
 #include "gpu_env.h"
 
@@ -387,9 +386,8 @@ static void (* const actions[])(struct fuzz *f) = {
 	do_batch, do_batch, do_batch, do_wait,
 };
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+/* The name that libFuzzer calls comes from the Makefile. */
+int FUZZ_ENTRY(const u8 *data, size_t size)
 {
 	struct fuzz f = { .data = data, .size = size };
 

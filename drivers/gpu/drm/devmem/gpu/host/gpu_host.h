@@ -58,13 +58,18 @@ static inline bool is_power_of_2(unsigned long n)
 /* Memory order */
 #define READ_ONCE(x)		__atomic_load_n(&(x), __ATOMIC_RELAXED)
 #define WRITE_ONCE(x, v)	__atomic_store_n(&(x), (v), __ATOMIC_RELAXED)
+/* Full barrier */
 #define smp_mb()		__atomic_thread_fence(__ATOMIC_SEQ_CST)
 #define try_cmpxchg(ptr, old, new) \
 	__atomic_compare_exchange_n((ptr), (old), (new), false, \
 				    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
 
 /* Time */
-#define cpu_relax()		__asm__ volatile("" ::: "memory")
+static inline void cpu_relax(void)
+{
+	__asm__ volatile("" ::: "memory");
+}
+
 #define cond_resched()		sched_yield()
 #define usleep_range_idle(min, max)	((void)(max), (void)usleep(min))
 
@@ -78,17 +83,19 @@ struct mutex {
 #define mutex_lock(m)		pthread_mutex_lock(&(m)->lock)
 #define mutex_unlock(m)		pthread_mutex_unlock(&(m)->lock)
 
-typedef struct mutex spinlock_t;
+#define spinlock_t		struct mutex
 
 #define spin_lock_init(l)	mutex_init(l)
 #define spin_lock(l)		mutex_lock(l)
 #define spin_unlock(l)		mutex_unlock(l)
 
 /* Wait queues: the condition is evaluated with the lock of the queue held */
-typedef struct {
+struct wait_queue_head {
 	pthread_mutex_t lock;
 	pthread_cond_t cond;
-} wait_queue_head_t;
+};
+
+#define wait_queue_head_t	struct wait_queue_head
 
 static inline void init_waitqueue_head(wait_queue_head_t *wait)
 {
@@ -104,10 +111,12 @@ static inline void wake_up_all(wait_queue_head_t *wait)
 }
 
 #define wait_event_idle(wait, condition) do {				\
-	pthread_mutex_lock(&(wait).lock);				\
+	wait_queue_head_t *__wait = &(wait);				\
+									\
+	pthread_mutex_lock(&__wait->lock);				\
 	while (!(condition))						\
-		pthread_cond_wait(&(wait).cond, &(wait).lock);		\
-	pthread_mutex_unlock(&(wait).lock);				\
+		pthread_cond_wait(&__wait->cond, &__wait->lock);	\
+	pthread_mutex_unlock(&__wait->lock);				\
 } while (0)
 
 /* Threads */

@@ -321,6 +321,19 @@ void machine_submit(struct machine *m, u32 queue, u64 batch, u64 fence_addr,
 }
 
 /**
+ * machine_submit_batch() - write commands and submit them
+ * @m: machine
+ * @queue: number
+ * @cmds: commands
+ * @num: number of @cmds
+ */
+void machine_submit_batch(struct machine *m, u32 queue,
+			  const struct drm_devmem_cmd *cmds, u32 num)
+{
+	machine_submit(m, queue, machine_load(m, queue, cmds, num), 0, 0);
+}
+
+/**
  * machine_idle() - wait until a queue has no more jobs
  * @m: machine
  * @queue: number
@@ -349,7 +362,7 @@ u32 machine_run(struct machine *m, u32 queue, const struct drm_devmem_cmd *cmds,
 	u64 number = machine_queue_rd(m, queue, GPU_QUEUE_TAIL);
 	struct gpu_job *job;
 
-	machine_submit(m, queue, machine_load(m, queue, cmds, num), 0, 0);
+	machine_submit_batch(m, queue, cmds, num);
 	if (!machine_idle(m, queue))
 		return RUN_TIMEOUT;
 	job = machine_job(m, queue, number);

@@ -81,6 +81,8 @@ u64 machine_load(struct machine *m, u32 queue, const struct drm_devmem_cmd *cmds
 		 u32 num);
 void machine_submit(struct machine *m, u32 queue, u64 batch, u64 fence_addr,
 		    u64 fence_value);
+void machine_submit_batch(struct machine *m, u32 queue,
+			  const struct drm_devmem_cmd *cmds, u32 num);
 bool machine_wait(struct machine *m, u64 reg, u64 mask, u64 value);
 bool machine_idle(struct machine *m, u32 queue);
 struct gpu_job *machine_job(struct machine *m, u32 queue, u64 number);
@@ -95,7 +97,10 @@ void machine_reply(struct machine *m, const struct gpu_fault *fault, u64 reply);
 		     sizeof((struct drm_devmem_cmd[]){ __VA_ARGS__ }) / \
 		     sizeof(struct drm_devmem_cmd))
 #define SUBMIT(m, q, ...) \
-	machine_submit((m), (q), LOAD(m, q, __VA_ARGS__, CMD(END)), 0, 0)
+	machine_submit_batch((m), (q), \
+			     (struct drm_devmem_cmd[]){ __VA_ARGS__, CMD(END) }, \
+			     1 + sizeof((struct drm_devmem_cmd[]){ __VA_ARGS__ }) / \
+			     sizeof(struct drm_devmem_cmd))
 #define RUN_JOB(m, job, ...) \
 	machine_run((m), 0, \
 		    (struct drm_devmem_cmd[]){ __VA_ARGS__, CMD(END) }, \

@@ -7,6 +7,7 @@
  * have it in their name.
  */
 
+#include <setjmp.h>
 #include <stdio.h>
 
 #include "test.h"
@@ -17,22 +18,26 @@ static const struct test * const suites[] = {
 	regs_tests, mmu_tests, fault_tests, queue_tests, exec_tests, copy_tests,
 };
 
-static bool failed;
+static jmp_buf test_end;
 static u64 random_state;
 
 /**
- * test_fail() - note that the running test failed
+ * test_check() - end the running test unless a value is as it should be
  * @file: where
  * @line: where
- * @what: what was checked
- * @got: the value there was
- * @want: the value there should have been
+ * @what: what is checked
+ * @got: the value there is
+ * @want: the value there should be
+ *
+ * Only for the thread that runs the test.
  */
-void test_fail(const char *file, int line, const char *what, u64 got, u64 want)
+void test_check(const char *file, int line, const char *what, u64 got, u64 want)
 {
-	failed = true;
+	if (got == want)
+		return;
 	printf("# %s:%d: %s: got %#llx, want %#llx\n", file, line, what, got,
 	       want);
+	longjmp(test_end, 1);
 }
 
 /**
@@ -49,19 +54,27 @@ u64 test_random(void)
 	return z ^ (z >> 31);
 }
 
-static void test_run(const struct test *test)
-{
-	static struct machine machine;
+static struct machine machine;
 
-	failed = false;
+static bool test_try(const struct test *test)
+{
+	if (setjmp(test_end))
+		return false;
+	CHECK(machine_create(&machine));
+	test->fn(&machine);
+	return true;
+}
+
+static bool test_run(const struct test *test)
+{
+	bool ok;
+
 	random_state = 1;
 	alarm(TEST_TIMEOUT_S);
-	if (machine_create(&machine))
-		test->fn(&machine);
-	else
-		test_fail(__FILE__, __LINE__, "machine_create", 0, 1);
+	ok = test_try(test);
 	machine_destroy(&machine);
 	alarm(0);
+	return ok;
 }
 
 int main(int argc, char **argv)
@@ -69,16 +82,17 @@ int main(int argc, char **argv)
 	u32 number = 0, failures = 0;
 	const struct test *test;
 	size_t i;
+	bool ok;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	for (i = 0; i < ARRAY_SIZE(suites); i++) {
 		for (test = suites[i]; test->name; test++) {
 			if (argc > 1 && !strstr(test->name, argv[1]))
 				continue;
-			test_run(test);
-			failures += failed;
-			printf("%s %u - %s\n", failed ? "not ok" : "ok",
-			       ++number, test->name);
+			ok = test_run(test);
+			failures += !ok;
+			printf("%s %u - %s\n", ok ? "ok" : "not ok", ++number,
+			       test->name);
 		}
 	}
 	printf("1..%u\n", number);

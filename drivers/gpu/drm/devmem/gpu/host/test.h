@@ -23,25 +23,13 @@ extern const struct test queue_tests[];
 extern const struct test exec_tests[];
 extern const struct test copy_tests[];
 
-void test_fail(const char *file, int line, const char *what, u64 got, u64 want);
+void test_check(const char *file, int line, const char *what, u64 got, u64 want);
 u64 test_random(void);
 
 /* A check that fails ends the test. */
-#define CHECK(condition) do {						\
-	if (!(condition)) {						\
-		test_fail(__FILE__, __LINE__, #condition, 0, 1);	\
-		return;							\
-	}								\
-} while (0)
-
-#define CHECK_EQ(got, want) do {					\
-	u64 __got = (got), __want = (want);				\
-									\
-	if (__got != __want) {						\
-		test_fail(__FILE__, __LINE__, #got " == " #want, __got,	\
-			  __want);					\
-		return;							\
-	}								\
-} while (0)
+#define CHECK(condition) \
+	test_check(__FILE__, __LINE__, #condition, !!(condition), true)
+#define CHECK_EQ(got, want) \
+	test_check(__FILE__, __LINE__, #got " == " #want, (got), (want))
 
 #endif /* _DEVMEM_GPU_TEST_H_ */

@@ -58,10 +58,11 @@ static void test_load(struct machine *m)
 
 static void test_registers(struct machine *m)
 {
-	u32 i;
+	u32 i, n;
 
-	/* Zero at the start of each batch, whatever the last one left. */
-	for (i = 1; i < DRM_DEVMEM_NUM_REGS; i++) {
+	/* Zero at the start of each batch, whatever the ones before left. */
+	for (n = 0; n < 2 * DRM_DEVMEM_NUM_REGS; n++) {
+		i = n % (DRM_DEVMEM_NUM_REGS - 1) + 1;
 		CHECK_EQ(RUN(m, CMD(STORE, .width = 8, .a = RESULT, .b = 7,
 				    .rb = i),
 			     CMD(ALU, .rd = i, .a = 1000 + i),

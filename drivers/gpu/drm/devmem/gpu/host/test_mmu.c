@@ -2,19 +2,23 @@
 /* Copyright (c) 2026 devmem developers */
 #include "test.h"
 
-/* Run one command on queue 0 that fails, and look at why. */
-#define CHECK_ERROR(m, code, acc, address, ...) do {			\
-	struct gpu_job __job;						\
-									\
-	CHECK_EQ(RUN_JOB(m, &__job, __VA_ARGS__), (code));		\
-	CHECK_EQ(le32_to_cpu(__job.access), (acc));			\
-	CHECK_EQ(le64_to_cpu(__job.error_va), (address));		\
-	CHECK_EQ(le64_to_cpu(__job.error_pc), CODE_VA);			\
-} while (0)
+/* Run a command on queue 0 that fails, and look at why. */
+static void check_error(struct machine *m, u32 code, u32 access, u64 va,
+			struct drm_devmem_cmd cmd)
+{
+	struct gpu_job job;
 
-#define CHECK_BUS(m, va) \
-	CHECK_ERROR(m, GPU_JOB_ERROR_BUS, GPU_ACCESS_READ, va, \
-		    CMD(LOAD, .width = 8, .rd = 1, .a = (va)))
+	CHECK_EQ(RUN_JOB(m, &job, cmd), code);
+	CHECK_EQ(le32_to_cpu(job.access), access);
+	CHECK_EQ(le64_to_cpu(job.error_va), va);
+	CHECK_EQ(le64_to_cpu(job.error_pc), CODE_VA);
+}
+
+static void check_bus(struct machine *m, u64 va)
+{
+	check_error(m, GPU_JOB_ERROR_BUS, GPU_ACCESS_READ, va,
+		    CMD(LOAD, .width = 8, .rd = 1, .a = va));
+}
 
 static u64 pte(struct machine *m, u64 va, u32 level)
 {
@@ -134,11 +138,11 @@ static void test_malformed_entries(struct machine *m)
 		old = pte(m, va, level);
 		for (i = 0; i < ARRAY_SIZE(undefined); i++) {
 			machine_map(m, 1, va, level, old | undefined[i]);
-			CHECK_BUS(m, va);
+			check_bus(m, va);
 		}
 		for (i = 0; level && i < ARRAY_SIZE(leaf_only); i++) {
 			machine_map(m, 1, va, level, old | leaf_only[i]);
-			CHECK_BUS(m, va);
+			check_bus(m, va);
 		}
 		machine_map(m, 1, va, level, old);
 		CHECK_EQ(store(m, va, 1), 0);
@@ -148,17 +152,17 @@ static void test_malformed_entries(struct machine *m)
 
 	/* A table where there can only be a leaf, and the other way round. */
 	machine_map(m, 1, va, 0, vram | GPU_PTE_VALID);
-	CHECK_BUS(m, va);
+	check_bus(m, va);
 	for (level = 2; level < GPU_PT_LEVELS; level++) {
 		old = pte(m, va, level);
 		machine_map(m, 1, va, level, PTE_RW);
-		CHECK_BUS(m, va);
+		check_bus(m, va);
 		machine_map(m, 1, va, level, old);
 	}
 
 	/* A large leaf that is not aligned */
 	machine_map(m, 1, va, 1, (vram + ENV_PAGE) | PTE_RW);
-	CHECK_BUS(m, va);
+	check_bus(m, va);
 }
 
 static void test_out_of_vram(struct machine *m)
@@ -168,9 +172,9 @@ static void test_out_of_vram(struct machine *m)
 	u32 level;
 
 	machine_map(m, 1, va, 0, size | PTE_RW);
-	CHECK_BUS(m, va);
+	check_bus(m, va);
 	machine_map(m, 1, va, 0, GPU_PTE_ADDR | PTE_RW);
-	CHECK_BUS(m, va);
+	check_bus(m, va);
 	machine_map(m, 1, va, 0, (size - ENV_PAGE) | PTE_RW);
 	CHECK_EQ(store(m, va, 1), 0);
 	invalidate_all(m);
@@ -178,17 +182,17 @@ static void test_out_of_vram(struct machine *m)
 	for (level = 1; level < GPU_PT_LEVELS; level++) {
 		old = pte(m, va, level);
 		machine_map(m, 1, va, level, size | GPU_PTE_VALID);
-		CHECK_BUS(m, va);
+		check_bus(m, va);
 		machine_map(m, 1, va, level, GPU_PTE_ADDR | GPU_PTE_VALID);
-		CHECK_BUS(m, va);
+		check_bus(m, va);
 		machine_map(m, 1, va, level, old);
 	}
 
 	machine_wr(m, GPU_REG_VMID_ROOT(1), size | GPU_VMID_ROOT_VALID);
 	invalidate_all(m);
-	CHECK_ERROR(m, GPU_JOB_ERROR_BUS, GPU_ACCESS_FETCH, CODE_VA, CMD(NOP));
+	check_error(m, GPU_JOB_ERROR_BUS, GPU_ACCESS_FETCH, CODE_VA, CMD(NOP));
 	machine_wr(m, GPU_REG_VMID_ROOT(1), m->root[1] | 8 | GPU_VMID_ROOT_VALID);
-	CHECK_ERROR(m, GPU_JOB_ERROR_BUS, GPU_ACCESS_FETCH, CODE_VA, CMD(NOP));
+	check_error(m, GPU_JOB_ERROR_BUS, GPU_ACCESS_FETCH, CODE_VA, CMD(NOP));
 }
 
 static void test_no_root(struct machine *m)
@@ -469,7 +473,7 @@ static void test_vram_allocation_fails(struct machine *m)
 	machine_map(m, 1, va, 0, page | PTE_RW);
 	CHECK_EQ(RUN(m, CMD(NOP)), 0);
 	WRITE_ONCE(m->env.vram_fail, true);
-	CHECK_BUS(m, va);
+	check_bus(m, va);
 	WRITE_ONCE(m->env.vram_fail, false);
 	CHECK_EQ(store(m, va, 1), 0);
 }
@@ -481,19 +485,19 @@ static void test_bus_errors(struct machine *m)
 	WRITE_ONCE(m->env.bus_mode[1], 0);
 	WRITE_ONCE(m->env.bus_mode[2], ENV_BUS_READ);
 	CHECK_EQ(machine_rd(m, GPU_REG_STATUS), 0);
-	CHECK_BUS(m, gone);
+	check_bus(m, gone);
 	CHECK_EQ(machine_rd(m, GPU_REG_STATUS), GPU_STATUS_BUS_ERROR);
-	CHECK_ERROR(m, GPU_JOB_ERROR_BUS, GPU_ACCESS_WRITE, gone + 8,
+	check_error(m, GPU_JOB_ERROR_BUS, GPU_ACCESS_WRITE, gone + 8,
 		    CMD(STORE, .width = 8, .a = gone + 8));
-	CHECK_ERROR(m, GPU_JOB_ERROR_BUS, GPU_ACCESS_ATOMIC, ro,
+	check_error(m, GPU_JOB_ERROR_BUS, GPU_ACCESS_ATOMIC, ro,
 		    CMD(ATOMIC, .width = 8, .a = ro));
-	CHECK_ERROR(m, GPU_JOB_ERROR_BUS, GPU_ACCESS_WRITE, ro,
+	check_error(m, GPU_JOB_ERROR_BUS, GPU_ACCESS_WRITE, ro,
 		    CMD(FILL, .width = 1, .a = ro, .c = 64));
-	CHECK_ERROR(m, GPU_JOB_ERROR_BUS, GPU_ACCESS_READ, gone,
+	check_error(m, GPU_JOB_ERROR_BUS, GPU_ACCESS_READ, gone,
 		    CMD(COPY, .a = VRAM_VA, .b = gone, .c = 64));
-	CHECK_ERROR(m, GPU_JOB_ERROR_BUS, GPU_ACCESS_WRITE, ro,
+	check_error(m, GPU_JOB_ERROR_BUS, GPU_ACCESS_WRITE, ro,
 		    CMD(COPY, .a = ro, .b = VRAM_VA, .c = 64));
-	CHECK_ERROR(m, GPU_JOB_ERROR_BUS, GPU_ACCESS_WRITE, ro,
+	check_error(m, GPU_JOB_ERROR_BUS, GPU_ACCESS_WRITE, ro,
 		    CMD(COPY, .a = ro, .b = SYS_VA, .c = 64));
 	CHECK_EQ(RUN(m, CMD(LOAD, .width = 8, .a = ro)), 0);
 	CHECK_EQ(m->env.bus_errors, 7);
