@@ -15,7 +15,6 @@
  */
 
 #include <linux/atomic.h>
-#include <linux/device.h>
 #include <linux/err.h>
 #include <linux/gfp.h>
 #include <linux/mm.h>
@@ -30,7 +29,6 @@
 
 /**
  * struct devmem_soft - a software GPU
- * @dev: device, for DMA
  * @gpu: the model
  * @iommu: resolves bus addresses
  * @vram: pages of VRAM that were touched, by page number
@@ -39,7 +37,6 @@
  * @irq_data: for @irq
  */
 struct devmem_soft {
-	struct device *dev;
 	struct gpu *gpu;
 	struct devmem_iommu *iommu;
 	struct xarray vram;
@@ -140,7 +137,6 @@ struct devmem_soft *devmem_soft_create(struct device *dev, u64 vram_size,
 	soft = kzalloc_obj(*soft);
 	if (!soft)
 		return ERR_PTR(-ENOMEM);
-	soft->dev = dev;
 	soft->vram_size = vram_size;
 	soft->irq = irq;
 	soft->irq_data = irq_data;
