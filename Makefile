@@ -105,7 +105,7 @@ check-debug: guest-base guest-debug
 	@$(S)/check debug
 
 .PHONY: check-gpu check-selftest lint mutate
-check-gpu: deps
+check-gpu: guest-root
 	@$(S)/check gpu
 
 check-selftest: tree
