@@ -447,7 +447,7 @@ static int run_demo(size_t nodes, size_t size)
 	printf("  the sum is %llu\n", (unsigned long long)sum);
 	wrong = sum != (uint64_t)nodes * (nodes - 1) / 2;
 
-	begin_step("The GPU walks it again and adds 1000 to each value: all is there already");
+	begin_step("The GPU walks it again and adds 1000 to each value");
 	gpu_walk_list(list, true);
 	end_step();
 
