@@ -20,6 +20,9 @@
  * SUBTEST: memfd
  * Description: GPU writes to a mapped file of tmpfs are in the file
  *
+ * SUBTEST: file-end
+ * Description: A file that ends, shrinks and grows in the middle of a chunk
+ *
  * SUBTEST: file-private
  * Description: GPU writes to a private file mapping are not in the file
  *
@@ -59,12 +62,18 @@
  * SUBTEST: write-syscall
  * Description: System calls read and write memory on the device
  *
+ * SUBTEST: device-coherent
+ * Description: Device-coherent memory of another driver is used where it is
+ *
  * SUBTEST: mixed-chunk
  * Description: One copy across anonymous memory, a file and shared memory
  */
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -165,21 +174,41 @@ static void test_memfd(void)
 {
 	const size_t size = 64 * KIB;
 	int fd = temporary_file(size);
-	uint64_t *p, word;
+	uint64_t *p = igt_devmem_anon_alloc(size), word;
 
-	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	igt_assert(p != MAP_FAILED);
+	igt_assert(mmap(p, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == p);
 	gpu_fill(p, PATTERN, size);
 	igt_assert(in_place(p, size));
 	igt_assert_eq(pread(fd, &word, 8, size - 8), 8);
 	igt_assert_eq_u64(word, PATTERN);
 
-	/* What is cut off is gone for the GPU too. */
-	igt_assert_eq(ftruncate(fd, size / 2), 0);
-	igt_assert_eq_u64(igt_devmem_peek(&d, p), PATTERN);
-	igt_devmem_load(&d.batch, 1, p + size / 16, 8);
+	igt_devmem_anon_free(p, size);
+	close(fd);
+}
+
+/* The file ends in the middle of a chunk; mapping what is beyond its end is an error. */
+static void test_file_end(void)
+{
+	const size_t size = 64 * KIB, end = 24 * KIB;
+	int fd = temporary_file(end);
+	uint64_t *p = igt_devmem_anon_alloc(size);
+
+	igt_assert(mmap(p, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == p);
+	gpu_fill(p, PATTERN, end);
+	igt_devmem_load(&d.batch, 1, p + end / 8, 8);
 	igt_assert_eq(__igt_devmem_run(&d), DRM_DEVMEM_ERROR_FAULT);
-	munmap(p, size);
+	igt_assert_eq_u64(igt_devmem_peek(&d, p + end / 8 - 1), PATTERN);
+
+	/* What is cut off is gone for the GPU too, and what is added is there. */
+	igt_assert_eq(ftruncate(fd, end / 2), 0);
+	igt_devmem_load(&d.batch, 1, p + end / 16, 8);
+	igt_assert_eq(__igt_devmem_run(&d), DRM_DEVMEM_ERROR_FAULT);
+	igt_assert_eq_u64(igt_devmem_peek(&d, p), PATTERN);
+	igt_assert_eq(ftruncate(fd, size), 0);
+	igt_assert_eq_u64(igt_devmem_peek(&d, p + end / 16), 0);
+	igt_assert_eq_u64(igt_devmem_peek(&d, p), PATTERN);
+	igt_devmem_expect_words(p, PATTERN, end / 2);
+	igt_devmem_anon_free(p, size);
 	close(fd);
 }
 
@@ -549,6 +578,72 @@ static void test_mixed_chunk(void)
 	igt_devmem_anon_free(p, size);
 }
 
+/* The interface of the kernel's test_hmm module, as far as it is used here */
+struct hmm_dmirror_cmd {
+	uint64_t addr;
+	uint64_t ptr;
+	uint64_t npages;
+	uint64_t cpages;
+	uint64_t faults;
+};
+
+#define HMM_DMIRROR_MIGRATE_TO_DEV	_IOWR('H', 0x02, struct hmm_dmirror_cmd)
+
+/*
+ * Load test_hmm so that its third device has coherent memory. That takes RAM
+ * which the kernel was told to leave alone, 256 MiB for each of two devices.
+ */
+static int open_coherent_device(void)
+{
+	unsigned long long size = 0, start = 0;
+	char cmdline[2048] = "", options[128];
+	FILE *file = fopen("/proc/cmdline", "r");
+	char *memmap;
+	int fd;
+
+	igt_assert(file);
+	igt_assert(fgets(cmdline, sizeof(cmdline), file));
+	fclose(file);
+	memmap = strstr(cmdline, "memmap=");
+	igt_require_f(memmap && sscanf(memmap, "memmap=%lluM$%lluM", &size, &start) == 2 &&
+		      size == 512, "no RAM set aside for coherent memory (memmap=512M$...M)\n");
+
+	snprintf(options, sizeof(options), "spm_addr_dev0=%#llx spm_addr_dev1=%#llx",
+		 start << 20, (start + 256) << 20);
+	igt_require_f(!igt_kmod_load("test_hmm", options), "no test_hmm module\n");
+	fd = open("/dev/hmm_dmirror2", O_RDWR);
+	igt_assert_fd(fd);
+	return fd;
+}
+
+static void test_device_coherent(void)
+{
+	const size_t size = 64 * KIB;
+	char *copy = igt_devmem_shared_alloc(size);
+	char *p = igt_devmem_anon_alloc(size);
+	struct hmm_dmirror_cmd cmd = {
+		.addr = (uintptr_t)p,
+		.ptr = (uintptr_t)copy,
+		.npages = size / PAGE,
+	};
+	int fd = open_coherent_device();
+
+	memset(p, 0x5a, size);
+	igt_assert_eq(ioctl(fd, HMM_DMIRROR_MIGRATE_TO_DEV, &cmd), 0);
+	igt_assert_eq_u64(cmd.cpages, cmd.npages);
+
+	igt_assert_eq_u64(igt_devmem_peek(&d, p), 0x5a5a5a5a5a5a5a5a);
+	igt_assert(in_place(p, PAGE));
+	gpu_fill(p, PATTERN, size);
+	igt_assert(in_place(p, size));
+	igt_devmem_expect_words(p, PATTERN, size);
+
+	igt_devmem_anon_free(p, size);
+	igt_devmem_shared_free(copy, size);
+	close(fd);
+	igt_assert_eq(igt_kmod_unload("test_hmm"), 0);
+}
+
 static const struct {
 	const char *name;
 	const char *describe;
@@ -559,6 +654,8 @@ static const struct {
 	  test_zero_page_no_migrate },
 	{ "shmem", "Shared memory does not migrate", test_shmem },
 	{ "memfd", "File pages are written in place", test_memfd },
+	{ "file-end", "Memory up to the end of a file works, what is beyond does not",
+	  test_file_end },
 	{ "file-private", "Private file pages are copied before they are written",
 	  test_file_private },
 	{ "program-text", "Code can be read and not written", test_program_text },
@@ -574,6 +671,8 @@ static const struct {
 	{ "process-vm-readv", "Another process reads what is on the device",
 	  test_process_vm_readv },
 	{ "write-syscall", "System calls work on device memory", test_write_syscall },
+	{ "device-coherent", "Coherent memory of another driver is used in place",
+	  test_device_coherent },
 	{ "mixed-chunk", "Neighbours of different kinds are served together",
 	  test_mixed_chunk },
 };
