@@ -220,6 +220,23 @@ void devmem_svm_fini(struct devmem_vm *vm)
 	mutex_destroy(&vm->lock);
 }
 
+/*
+ * Remove a range, which the notifier can put on the list of garbage until it is
+ * out of the notifier's tree.
+ */
+static void devmem_svm_range_remove(struct devmem_vm *vm, struct devmem_range *range)
+{
+	lockdep_assert_held(&vm->lock);
+	devmem_svm_range_unmap(vm, range);
+	drm_gpusvm_range_get(&range->base);
+	drm_gpusvm_range_remove(&vm->svm, &range->base);
+
+	spin_lock(&vm->gc_lock);
+	list_del_init(&range->gc_link);
+	spin_unlock(&vm->gc_lock);
+	drm_gpusvm_range_put(&range->base);
+}
+
 /* Remove ranges whose memory the process has unmapped. */
 static void devmem_svm_collect_garbage(struct devmem_vm *vm)
 {
@@ -229,12 +246,8 @@ static void devmem_svm_collect_garbage(struct devmem_vm *vm)
 	spin_lock(&vm->gc_lock);
 	while ((range = list_first_entry_or_null(&vm->gc_list, struct devmem_range,
 						 gc_link))) {
-		list_del_init(&range->gc_link);
 		spin_unlock(&vm->gc_lock);
-
-		devmem_svm_range_unmap(vm, range);
-		drm_gpusvm_range_remove(&vm->svm, &range->base);
-
+		devmem_svm_range_remove(vm, range);
 		spin_lock(&vm->gc_lock);
 	}
 	spin_unlock(&vm->gc_lock);
@@ -305,8 +318,11 @@ static void devmem_svm_range_migrate(struct devmem_vm *vm, struct devmem_range *
 		devmem_migrate_to_device(vm, start, end);
 }
 
-/* One try to serve a fault; -EAGAIN to try again. */
-static int devmem_svm_fault_once(struct devmem_vm *vm, u64 va, bool write)
+/*
+ * One try to serve a fault; -EAGAIN to try again. With @small, which is set when
+ * a larger range can't be had, only the page of the fault is looked at.
+ */
+static int devmem_svm_fault_once(struct devmem_vm *vm, u64 va, bool write, bool *small)
 {
 	struct drm_gpusvm_ctx ctx = {
 		.device_private_page_owner = vm->dm,
@@ -314,14 +330,15 @@ static int devmem_svm_fault_once(struct devmem_vm *vm, u64 va, bool write)
 		.devmem_possible = !!vm->dpagemap,
 		.allow_mixed = true,
 	};
+	unsigned long start = *small ? ALIGN_DOWN(va, PAGE_SIZE) : 0;
+	unsigned long end = *small ? start + PAGE_SIZE :
+				     vm->svm.mm_start + vm->svm.mm_range;
 	struct drm_gpusvm_range *base;
 	struct devmem_range *range;
-	unsigned long start, end;
 	int err;
 
 	devmem_svm_collect_garbage(vm);
-	base = drm_gpusvm_range_find_or_insert(&vm->svm, va, 0,
-					       vm->svm.mm_start + vm->svm.mm_range, &ctx);
+	base = drm_gpusvm_range_find_or_insert(&vm->svm, va, start, end, &ctx);
 	if (IS_ERR(base))
 		return PTR_ERR(base);
 
@@ -347,7 +364,13 @@ static int devmem_svm_fault_once(struct devmem_vm *vm, u64 va, bool write)
 		err = devmem_svm_range_bind(vm, range, write);
 	/* Unmapped between the garbage collection and here: look again. */
 	if (err == -EFAULT && devmem_svm_range_is_unmapped(range))
-		err = -EAGAIN;
+		return -EAGAIN;
+	/* Some other page can be at fault: beyond the end of a file, poisoned. */
+	if (err == -EFAULT && !*small) {
+		*small = true;
+		devmem_svm_range_remove(vm, range);
+		return -EAGAIN;
+	}
 	/* Pages of the device and others came and went under our hands. */
 	if (err == -EOPNOTSUPP || err == -EBUSY)
 		err = -EAGAIN;
@@ -371,6 +394,7 @@ int devmem_svm_fault(struct devmem_vm *vm, u64 va, u8 access)
 {
 	bool write = access == GPU_ACCESS_WRITE || access == GPU_ACCESS_ATOMIC;
 	unsigned long deadline = jiffies + DEVMEM_SVM_FAULT_TIMEOUT;
+	bool small = false;
 	int err;
 
 	if (va >= vm->svm.mm_start + vm->svm.mm_range)
@@ -378,7 +402,7 @@ int devmem_svm_fault(struct devmem_vm *vm, u64 va, u8 access)
 
 	mutex_lock(&vm->lock);
 	do {
-		err = devmem_svm_fault_once(vm, va, write);
+		err = devmem_svm_fault_once(vm, va, write, &small);
 		cond_resched();
 	} while (err == -EAGAIN && time_before(jiffies, deadline));
 	mutex_unlock(&vm->lock);
