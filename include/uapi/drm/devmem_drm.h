@@ -162,7 +162,10 @@ enum drm_devmem_error {
 	DRM_DEVMEM_ERROR_BUS = 4,
 	/** @DRM_DEVMEM_ERROR_TIMEOUT: it ran too long and was reset. */
 	DRM_DEVMEM_ERROR_TIMEOUT = 5,
-	/** @DRM_DEVMEM_ERROR_ABORTED: its queue was destroyed or reset. */
+	/**
+	 * @DRM_DEVMEM_ERROR_ABORTED: its queue was destroyed or reset. It is not
+	 * to blame, so &struct drm_devmem_queue_query does not count it.
+	 */
 	DRM_DEVMEM_ERROR_ABORTED = 6,
 };
 

@@ -271,30 +271,6 @@ int devmem_soft_vram_write64(struct devmem_soft *soft, u64 addr, u64 value)
 	return 0;
 }
 
-/**
- * devmem_soft_vram_xchg64() - exchange a word of VRAM
- * @soft: device
- * @addr: VRAM address, aligned to eight bytes, in a page that was touched
- * @value: new value
- *
- * Atomic against the device, which sets bits in page table entries.
- *
- * Context: any but interrupts; does not sleep.
- * Return: the old value; 0 if the page was not touched so far, which then stays
- * as it is.
- */
-u64 devmem_soft_vram_xchg64(struct devmem_soft *soft, u64 addr, u64 value)
-{
-	__le64 *ptr;
-
-	if (!devmem_soft_word_valid(soft, addr))
-		return 0;
-	ptr = devmem_soft_vram_ptr(soft, addr, false);
-	if (WARN_ON_ONCE(!ptr))
-		return 0;
-	return le64_to_cpu(xchg(ptr, cpu_to_le64(value)));
-}
-
 static u64 devmem_soft_page_left(u64 addr, u64 size)
 {
 	return min_t(u64, size, PAGE_SIZE - offset_in_page(addr));

@@ -33,7 +33,6 @@ int devmem_soft_vram_write(struct devmem_soft *soft, u64 addr, const void *src,
 			   u64 size);
 int devmem_soft_vram_read(struct devmem_soft *soft, u64 addr, void *dst,
 			  u64 size);
-u64 devmem_soft_vram_xchg64(struct devmem_soft *soft, u64 addr, u64 value);
 
 u64 devmem_soft_bus_violations(struct devmem_soft *soft);
 
