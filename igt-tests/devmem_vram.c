@@ -28,6 +28,9 @@
  * SUBTEST: evict-shared-after-fork
  * Description: Memory that parent and child share after fork is evicted and stays right
  *
+ * SUBTEST: evict-while-owner-exits
+ * Description: Memory is evicted while the only process that maps it exits
+ *
  * SUBTEST: evict-while-used
  * Description: Memory is evicted while the GPU counts in it
  *
@@ -217,6 +220,36 @@ static void test_evict_after_owner_exit(void)
 	igt_devmem_wait_turn(turn, 3);
 
 	igt_devmem_anon_free(p, size);
+	igt_devmem_shared_free(turn, PAGE);
+	igt_assert(igt_devmem_vram_comes_back(d.fd, vram_free - 16 * SLACK));
+}
+
+/*
+ * In the middle of a page's eviction its last mapping goes away, and with it
+ * all that the kernel had to find the mappings by. Only a kernel that checks its
+ * memory (the debug guest) is sure to notice a use after that.
+ */
+static void test_evict_while_owner_exits(void)
+{
+	const size_t size = 8 * MIB;
+	uint32_t *turn = igt_devmem_shared_alloc(PAGE);
+	const unsigned int victims = 20;
+	unsigned int i;
+
+	for (i = 0; i < victims; i++) {
+		igt_devmem_set_turn(turn, 0);
+		igt_fork(child, 1) {
+			char *p = igt_devmem_anon_alloc(size);
+
+			igt_devmem_init(&d, drm_reopen_driver(d.fd), 0);
+			igt_devmem_set(&d, p, PATTERN, size);
+			igt_devmem_set_turn(turn, 1);
+			usleep(i * 10000);
+		}
+		igt_devmem_wait_turn(turn, 1);
+		fill_vram();
+		igt_waitchildren();
+	}
 	igt_devmem_shared_free(turn, PAGE);
 	igt_assert(igt_devmem_vram_comes_back(d.fd, vram_free - 16 * SLACK));
 }
@@ -433,6 +466,8 @@ static const struct {
 	  test_evict_after_owner_exit },
 	{ "evict-shared-after-fork", "Eviction finds all who share a page", SMALL,
 	  test_evict_shared_after_fork },
+	{ "evict-while-owner-exits", "Eviction copes with memory that is being freed", SMALL,
+	  test_evict_while_owner_exits },
 	{ "evict-while-used", "Eviction loses no write of the GPU", SMALL,
 	  test_evict_while_used },
 	{ "stale-data", "Device memory is cleared before another process gets it", SMALL,
