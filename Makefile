@@ -32,7 +32,7 @@ help:
 #:
 #: More:
 #:   make check-debug     IGT, KUnit and hmm-tests under KASAN, lockdep, kmemleak
-#:   make check-series    each patch by itself builds and passes hmm-tests (hours)
+#:   make bisect-check    each patch by itself compiles and passes hmm-tests (hours)
 #:   make mutate          break the code on purpose; the tests have to notice
 #:   make shell           a prompt in the guest, driver loaded (GUEST=plain)
 #:
@@ -94,12 +94,12 @@ guest-base guest-debug: guest-%: kernel-% programs
 
 # Tests
 
-.PHONY: check check-kunit check-hmm check-igt check-spans check-series check-debug
+.PHONY: check check-kunit check-hmm check-igt check-spans bisect-check check-debug
 check check-kunit check-hmm check-igt check-spans: guest-base
 	@$(S)/check $(@:check-%=%)
 
-check-series: guest-base
-	@$(S)/check-series $(COMMITS)
+bisect-check: guest-base
+	@$(S)/bisect-check $(PARTS) $(COMMITS)
 
 check-debug: guest-base guest-debug
 	@$(S)/check debug
