@@ -174,6 +174,11 @@ struct drm_devmem_stats igt_devmem_stats(int fd, uint32_t vm)
 	return stats;
 }
 
+int __igt_devmem_prefetch(int fd, const struct drm_devmem_prefetch *args)
+{
+	return devmem_ioctl(fd, DRM_IOCTL_DEVMEM_PREFETCH, (void *)args);
+}
+
 void *igt_devmem_shared_alloc(size_t size)
 {
 	void *ptr = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -409,6 +414,35 @@ void igt_devmem_set(struct igt_devmem *d, void *addr, uint64_t value, size_t siz
 	igt_devmem_fill(&d->batch, addr, value, 8, size);
 	igt_devmem_run(d);
 	igt_assert(igt_devmem_location_is(d, addr, size, DRM_DEVMEM_LOCATION_DEVICE));
+}
+
+uint64_t igt_devmem_prefetch(struct igt_devmem *d, const void *addr, size_t length,
+			     enum drm_devmem_location location, uint32_t flags)
+{
+	struct drm_devmem_prefetch_result *result = (void *)d->result;
+	struct drm_devmem_sync sync = {
+		.type = DRM_DEVMEM_SYNC_SYNCOBJ,
+		.flags = DRM_DEVMEM_SYNC_SIGNAL,
+		.handle = d->syncobj,
+	};
+	struct drm_devmem_prefetch args = {
+		.vm_id = d->vm,
+		.flags = flags,
+		.addr = (uintptr_t)addr,
+		.length = length,
+		.location = location,
+		.num_syncs = 1,
+		.syncs = (uintptr_t)&sync,
+		.result = (uintptr_t)result,
+	};
+
+	memset(result, 0, sizeof(*result));
+	syncobj_reset(d->fd, &d->syncobj, 1);
+	igt_assert_eq(__igt_devmem_prefetch(d->fd, &args), 0);
+	igt_assert_f(igt_devmem_done(d, IGT_DEVMEM_TIMEOUT_NS), "prefetch did not end\n");
+	igt_assert_eq(result->done, 1);
+	igt_assert_eq(result->error, 0);
+	return result->bytes;
 }
 
 void igt_devmem_expect_words(const void *addr, uint64_t value, size_t size)

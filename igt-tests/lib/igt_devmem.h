@@ -37,6 +37,7 @@ void igt_devmem_exec(int fd, uint32_t queue, const void *batch,
 		     const struct drm_devmem_sync *syncs, uint32_t num_syncs);
 int __igt_devmem_residency(int fd, uint32_t vm, const void *addr, size_t length, uint8_t *pages);
 struct drm_devmem_stats igt_devmem_stats(int fd, uint32_t vm);
+int __igt_devmem_prefetch(int fd, const struct drm_devmem_prefetch *args);
 
 /*
  * Memory that both sides use in place, so that a test that reads or writes it
@@ -125,6 +126,13 @@ void igt_devmem_run(struct igt_devmem *d);
 void igt_devmem_poke(struct igt_devmem *d, void *addr, uint64_t value);
 uint64_t igt_devmem_peek(struct igt_devmem *d, const void *addr);
 void igt_devmem_set(struct igt_devmem *d, void *addr, uint64_t value, size_t size);
+
+/*
+ * Prefetch and wait for the end; returns how many bytes are there. A prefetch
+ * that was cut short fails the test.
+ */
+uint64_t igt_devmem_prefetch(struct igt_devmem *d, const void *addr, size_t length,
+			     enum drm_devmem_location location, uint32_t flags);
 
 /* The CPU reads @size bytes, all words of which have to be @value. */
 void igt_devmem_expect_words(const void *addr, uint64_t value, size_t size);

@@ -40,6 +40,7 @@ extern "C" {
 #define DRM_DEVMEM_EXEC			0x06
 #define DRM_DEVMEM_QUERY_RESIDENCY	0x07
 #define DRM_DEVMEM_QUERY_STATS		0x08
+#define DRM_DEVMEM_PREFETCH		0x09
 
 /**
  * enum drm_devmem_param - what &struct drm_devmem_get_param can ask for
@@ -251,7 +252,7 @@ struct drm_devmem_sync {
 	__u64 value;
 };
 
-/** DRM_DEVMEM_MAX_SYNCS - how many &struct drm_devmem_sync one exec takes. */
+/** DRM_DEVMEM_MAX_SYNCS - how many &struct drm_devmem_sync one ioctl takes. */
 #define DRM_DEVMEM_MAX_SYNCS		64
 
 /**
@@ -355,7 +356,10 @@ struct drm_devmem_stats {
 	__u64 to_device_count;
 	/** @to_device_failed: migrations to the device that could not be done. */
 	__u64 to_device_failed;
-	/** @to_system_bytes: bytes migrated to system memory, by CPU faults. */
+	/**
+	 * @to_system_bytes: bytes migrated to system memory, by CPU faults or
+	 * because somebody asked for it.
+	 */
 	__u64 to_system_bytes;
 	/** @evicted_bytes: bytes migrated to system memory to make room. */
 	__u64 evicted_bytes;
@@ -382,6 +386,80 @@ struct drm_devmem_query_stats {
 	__u32 size;
 	/** @data: in, pointer to &struct drm_devmem_stats. */
 	__u64 data;
+};
+
+/**
+ * DRM_DEVMEM_PREFETCH_WRITE - the GPU is going to write
+ *
+ * Gives the GPU translations for writing, where the process may write. Without
+ * it the first write to each chunk costs a fault, but memory that is shared
+ * after fork() stays shared. Only for the way to the device.
+ */
+#define DRM_DEVMEM_PREFETCH_WRITE	(1 << 0)
+
+/**
+ * struct drm_devmem_prefetch_result - what came of a prefetch
+ *
+ * Written before the syncobjs of the prefetch signal. Its address has to be a
+ * multiple of its size.
+ */
+struct drm_devmem_prefetch_result {
+	/** @bytes: how much of the range was seen at the location asked for. */
+	__u64 bytes;
+	/**
+	 * @error: 0 when the whole range was gone through, else an errno:
+	 * ``ETIME`` (time was up), ``ESRCH`` (the process of the VM has exited),
+	 * ``ECANCELED`` (the VM was destroyed), ``ENOSPC`` (device memory is full
+	 * of what can't be evicted), ``ENOMEM``, ``ENODEV``.
+	 */
+	__u32 error;
+	/** @done: 1; written last. */
+	__u32 done;
+};
+
+/**
+ * struct drm_devmem_prefetch - move memory before somebody faults on it
+ *
+ * Returns at once. When all syncs to wait for have signalled, each page of the
+ * range that the process has mapped moves to @location, as far as that can be
+ * done, and on the device the GPU gets translations, also for what stays where it
+ * is. Nothing of it is an error: @result tells how far it came. A prefetch ends
+ * after ``DRM_DEVMEM_PARAM_JOB_TIMEOUT_MS`` at the latest, counted from when the
+ * syncs have signalled, and its own syncs signal then, with an error if
+ * &drm_devmem_prefetch_result.error is one. Prefetches are not ordered among each
+ * other or with batches, other than by syncs.
+ *
+ * Memory that nobody has touched is given to the device cleared; on the way back
+ * it stays untouched, and what was swapped out stays there.
+ *
+ * Errors: ``ENOENT`` for the VM or a syncobj handle; ``EINVAL`` for an unknown
+ * @location, ``DRM_DEVMEM_PREFETCH_WRITE`` on the way back, an address or length
+ * that is not a multiple of the page size, a length of zero, a range beyond the
+ * address space, a @result out of line, too many syncs, a sync that is out of
+ * order with its description, a user fence, and a syncobj to wait for that has no
+ * fence; ``EFAULT`` for a @result that cannot be written; ``EBUSY`` while 64
+ * prefetches of the VM have not ended; ``ENOMEM``.
+ */
+struct drm_devmem_prefetch {
+	/** @vm_id: in. */
+	__u32 vm_id;
+	/** @flags: in, ``DRM_DEVMEM_PREFETCH_*``. */
+	__u32 flags;
+	/** @addr: in, start of the range. */
+	__u64 addr;
+	/** @length: in. */
+	__u64 length;
+	/** @location: in, ``DRM_DEVMEM_LOCATION_SYSTEM`` or ``_DEVICE``. */
+	__u32 location;
+	/** @num_syncs: in, entries of @syncs, ``DRM_DEVMEM_MAX_SYNCS`` at most. */
+	__u32 num_syncs;
+	/** @syncs: in, pointer to an array of &struct drm_devmem_sync. */
+	__u64 syncs;
+	/**
+	 * @result: in, pointer to &struct drm_devmem_prefetch_result of the
+	 * caller, or zero.
+	 */
+	__u64 result;
 };
 
 /**
@@ -546,6 +624,8 @@ struct drm_devmem_cmd {
 	DRM_IOW(DRM_COMMAND_BASE + DRM_DEVMEM_QUERY_RESIDENCY, struct drm_devmem_query_residency)
 #define DRM_IOCTL_DEVMEM_QUERY_STATS \
 	DRM_IOWR(DRM_COMMAND_BASE + DRM_DEVMEM_QUERY_STATS, struct drm_devmem_query_stats)
+#define DRM_IOCTL_DEVMEM_PREFETCH \
+	DRM_IOW(DRM_COMMAND_BASE + DRM_DEVMEM_PREFETCH, struct drm_devmem_prefetch)
 
 #if defined(__cplusplus)
 }

@@ -44,6 +44,8 @@ struct devmem_queue;
  *   &devmem_file.lock.
  * - &devmem_queue.hw_lock (mutex): ring and fences of a queue. May be taken under
  *   &devmem_file.lock, and is when fences are signalled.
+ * - &devmem_prefetch_list.lock (mutex): prefetches of a VM. Held while fences are
+ *   published and while callbacks are added or removed, but not when they run.
  * - &devmem_region.lock (spinlock): whether the drm_pagemap is alive.
  * - &devmem_vm.gc_lock (spinlock): list of ranges that lost their memory.
  */
@@ -74,8 +76,10 @@ struct devmem_device {
 	int num_chunks;
 	/** @job_timeout_ms: a batch that runs longer is reset. */
 	unsigned int job_timeout_ms;
-	/** @timeout_wq: resets queues. */
+	/** @timeout_wq: resets queues and ends prefetches. */
 	struct workqueue_struct *timeout_wq;
+	/** @prefetch_wq: runs prefetches. */
+	struct workqueue_struct *prefetch_wq;
 };
 
 /**

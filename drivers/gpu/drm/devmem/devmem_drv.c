@@ -15,6 +15,7 @@
 #include "devmem_debugfs.h"
 #include "devmem_device.h"
 #include "devmem_exec.h"
+#include "devmem_prefetch.h"
 #include "devmem_queue.h"
 #include "devmem_vm.h"
 
@@ -127,6 +128,7 @@ static const struct drm_ioctl_desc devmem_drv_ioctls[] = {
 	DRM_IOCTL_DEF_DRV(DEVMEM_EXEC, devmem_exec_ioctl, DRM_RENDER_ALLOW),
 	DRM_IOCTL_DEF_DRV(DEVMEM_QUERY_RESIDENCY, devmem_vm_residency_ioctl, DRM_RENDER_ALLOW),
 	DRM_IOCTL_DEF_DRV(DEVMEM_QUERY_STATS, devmem_vm_stats_ioctl, DRM_RENDER_ALLOW),
+	DRM_IOCTL_DEF_DRV(DEVMEM_PREFETCH, devmem_prefetch_ioctl, DRM_RENDER_ALLOW),
 };
 
 static const struct file_operations devmem_drv_fops = {
@@ -176,6 +178,9 @@ static int devmem_drv_init_device(struct devmem_device *dm)
 	devmem_drv_set_chunk_sizes(dm);
 
 	err = devmem_queue_init(dm);
+	if (err)
+		return err;
+	err = devmem_prefetch_init_device(dm);
 	if (err)
 		return err;
 	err = devmem_hw_init(dm, (u64)vram_size * SZ_1M);

@@ -150,6 +150,7 @@ static int devmem_migrate_copy_to_ram(struct page **pages,
 				      struct dma_fence *pre_migrate_fence)
 {
 	struct devmem_bo *bo = devmem_migrate_first_bo(pages, npages);
+	enum devmem_trigger trigger = DEVMEM_TRIGGER_CPU_FAULT;
 	u64 bytes = 0;
 	int err;
 
@@ -157,12 +158,14 @@ static int devmem_migrate_copy_to_ram(struct page **pages,
 	if (err || !bo || !bo->stats)
 		return err;
 
-	if (READ_ONCE(bo->evictor) == current) {
+	if (READ_ONCE(bo->evictor) == current)
+		trigger = READ_ONCE(bo->trigger);
+	if (trigger == DEVMEM_TRIGGER_EVICTION)
 		devmem_stats_add(bo->stats, DEVMEM_STAT_EVICTED_BYTES, bytes);
-	} else if (bytes) {
+	else
 		devmem_stats_add(bo->stats, DEVMEM_STAT_TO_SYSTEM_BYTES, bytes);
+	if (bytes && trigger == DEVMEM_TRIGGER_CPU_FAULT)
 		devmem_stats_add(bo->stats, DEVMEM_STAT_CPU_FAULTS, 1);
-	}
 	return 0;
 }
 
@@ -197,6 +200,7 @@ static int devmem_migrate_locked(struct devmem_device *dm, struct mm_struct *mm,
 	}
 	drm_pagemap_devmem_init(&bo->devmem, dm->hw.dev, &devmem_migrate_devmem_ops,
 				&dm->region.dpagemap, end - start, NULL);
+	devmem_vram_set_ready(bo);
 	kref_get(&bo->kref);
 	/* Takes a reference to bo. */
 	err = drm_pagemap_migrate_to_devmem(&bo->devmem, mm, start, end, &details);

@@ -60,6 +60,12 @@ static struct devmem_range *to_devmem_range(struct drm_gpusvm_range *range)
 	return container_of(range, struct devmem_range, base);
 }
 
+/* End of the addresses of a VM, exclusive */
+static unsigned long devmem_svm_end(struct devmem_vm *vm)
+{
+	return vm->svm.mm_start + vm->svm.mm_range;
+}
+
 static unsigned long devmem_svm_range_pages(struct devmem_range *range)
 {
 	return drm_gpusvm_range_size(&range->base) >> PAGE_SHIFT;
@@ -318,40 +324,84 @@ static void devmem_svm_range_migrate(struct devmem_vm *vm, struct devmem_range *
 		devmem_migrate_to_device(vm, start, end);
 }
 
-/*
- * One try to serve a fault; -EAGAIN to try again. With @small, which is set when
- * a larger range can't be had, only the page of the fault is looked at.
+/* Does all of a range use memory of the device? */
+static bool devmem_svm_range_on_device(struct devmem_vm *vm, struct devmem_range *range)
+{
+	unsigned long npages = devmem_svm_range_pages(range), i, j;
+	bool all;
+
+	drm_gpusvm_notifier_lock(&vm->svm);
+	all = range->mapped;
+	for (i = 0, j = 0; all && i < npages; j++) {
+		const struct drm_pagemap_addr *addr = &range->pages.dma_addr[j];
+
+		all = addr->proto != DRM_INTERCONNECT_SYSTEM;
+		i += 1ul << addr->order;
+	}
+	drm_gpusvm_notifier_unlock(&vm->svm);
+	return all;
+}
+
+/**
+ * struct devmem_svm_request - what is to be served
+ * @va: virtual address
+ * @start: a new range may start here; then: start of the range
+ * @end: and has to end here; then: end of the range, exclusive
+ * @write: translations are to allow writing
+ * @prefetch: move memory that the GPU can already use where it is
+ * @small: a larger range can't be had, look at the page of @va only
  */
-static int devmem_svm_fault_once(struct devmem_vm *vm, u64 va, bool write, bool *small)
+struct devmem_svm_request {
+	u64 va;
+	unsigned long start;
+	unsigned long end;
+	bool write;
+	bool prefetch;
+	bool small;
+};
+
+/* Is there nothing to do for a request? */
+static bool devmem_svm_range_satisfies(struct devmem_vm *vm, struct devmem_range *range,
+				       const struct devmem_svm_request *req)
+{
+	if (!devmem_svm_range_serves(vm, range, req->write))
+		return false;
+	return !req->prefetch || !range->base.flags.migrate_devmem ||
+	       devmem_svm_range_on_device(vm, range);
+}
+
+/* One try to serve a request; -EAGAIN to try again. */
+static int devmem_svm_serve_once(struct devmem_vm *vm, struct devmem_svm_request *req)
 {
 	struct drm_gpusvm_ctx ctx = {
 		.device_private_page_owner = vm->dm,
-		.read_only = !write,
+		.read_only = !req->write,
 		.devmem_possible = !!vm->dpagemap,
 		.allow_mixed = true,
 	};
-	unsigned long start = *small ? ALIGN_DOWN(va, PAGE_SIZE) : 0;
-	unsigned long end = *small ? start + PAGE_SIZE :
-				     vm->svm.mm_start + vm->svm.mm_range;
 	struct drm_gpusvm_range *base;
 	struct devmem_range *range;
 	int err;
 
 	devmem_svm_collect_garbage(vm);
-	base = drm_gpusvm_range_find_or_insert(&vm->svm, va, start, end, &ctx);
+	if (req->small) {
+		req->start = ALIGN_DOWN(req->va, PAGE_SIZE);
+		req->end = req->start + PAGE_SIZE;
+	}
+	base = drm_gpusvm_range_find_or_insert(&vm->svm, req->va, req->start, req->end, &ctx);
 	if (IS_ERR(base))
 		return PTR_ERR(base);
 
 	range = to_devmem_range(base);
-	start = drm_gpusvm_range_start(base);
-	end = drm_gpusvm_range_end(base);
-	if (devmem_svm_range_serves(vm, range, write))
+	req->start = drm_gpusvm_range_start(base);
+	req->end = drm_gpusvm_range_end(base);
+	if (devmem_svm_range_satisfies(vm, range, req))
 		return -EALREADY;
 
 	/* It may have pages mapped for reading only. */
 	devmem_svm_range_unmap(vm, range);
 
-	err = devmem_pt_prepare(vm, start, end);
+	err = devmem_pt_prepare(vm, req->start, req->end);
 	if (err)
 		return err;
 
@@ -359,21 +409,39 @@ static int devmem_svm_fault_once(struct devmem_vm *vm, u64 va, bool write, bool 
 		devmem_svm_range_migrate(vm, range);
 
 	err = drm_gpusvm_get_pages(&vm->svm, &range->pages, vm->svm.mm,
-				   &base->notifier->notifier, start, end, &ctx);
+				   &base->notifier->notifier, req->start, req->end, &ctx);
 	if (!err)
-		err = devmem_svm_range_bind(vm, range, write);
+		err = devmem_svm_range_bind(vm, range, req->write);
 	/* Unmapped between the garbage collection and here: look again. */
 	if (err == -EFAULT && devmem_svm_range_is_unmapped(range))
 		return -EAGAIN;
 	/* Some other page can be at fault: beyond the end of a file, poisoned. */
-	if (err == -EFAULT && !*small) {
-		*small = true;
+	if (err == -EFAULT && !req->small) {
+		req->small = true;
 		devmem_svm_range_remove(vm, range);
 		return -EAGAIN;
 	}
 	/* Pages of the device and others came and went under our hands. */
 	if (err == -EOPNOTSUPP || err == -EBUSY)
 		err = -EAGAIN;
+	return err;
+}
+
+/* Serve a request, with new tries until @deadline, in jiffies. */
+static int devmem_svm_serve(struct devmem_vm *vm, struct devmem_svm_request *req,
+			    unsigned long deadline)
+{
+	unsigned long start = req->start, end = req->end;
+	int err;
+
+	mutex_lock(&vm->lock);
+	do {
+		req->start = start;
+		req->end = end;
+		err = devmem_svm_serve_once(vm, req);
+		cond_resched();
+	} while (err == -EAGAIN && time_before(jiffies, deadline));
+	mutex_unlock(&vm->lock);
 	return err;
 }
 
@@ -392,24 +460,64 @@ static int devmem_svm_fault_once(struct devmem_vm *vm, u64 va, bool write, bool 
  */
 int devmem_svm_fault(struct devmem_vm *vm, u64 va, u8 access)
 {
-	bool write = access == GPU_ACCESS_WRITE || access == GPU_ACCESS_ATOMIC;
-	unsigned long deadline = jiffies + DEVMEM_SVM_FAULT_TIMEOUT;
-	bool small = false;
+	struct devmem_svm_request req = {
+		.va = va,
+		.end = devmem_svm_end(vm),
+		.write = access == GPU_ACCESS_WRITE || access == GPU_ACCESS_ATOMIC,
+	};
 	int err;
 
-	if (va >= vm->svm.mm_start + vm->svm.mm_range)
+	if (va >= req.end)
 		return -EFAULT;
 
-	mutex_lock(&vm->lock);
-	do {
-		err = devmem_svm_fault_once(vm, va, write, &small);
-		cond_resched();
-	} while (err == -EAGAIN && time_before(jiffies, deadline));
-	mutex_unlock(&vm->lock);
-
+	err = devmem_svm_serve(vm, &req, jiffies + DEVMEM_SVM_FAULT_TIMEOUT);
 	drm_dbg(&vm->dm->drm, "fault vmid=%u va=%#llx access=%u: %d\n",
 		vm->vmid, va, access, err);
 	return err;
+}
+
+/**
+ * devmem_svm_prefetch() - migrate memory to the device and map it for the GPU
+ * @vm: the VM
+ * @start: address to begin with, aligned to pages; then: where to go on, which
+ *	can be beyond @end
+ * @end: end, exclusive, aligned to pages
+ * @write: give translations for writing, where the process may write
+ * @deadline: in jiffies, no new try starts after it
+ *
+ * Does one range. A range that the GPU uses already is moved as a whole, a new
+ * one is made within the bounds. What cannot migrate is mapped where it is, and
+ * a page that the GPU could not use either is passed by.
+ *
+ * Context: process context; takes &devmem_vm.lock and what is below.
+ *
+ * Return: 0, -ENOMEM, -ENOSPC, -EAGAIN (kept changing).
+ */
+int devmem_svm_prefetch(struct devmem_vm *vm, unsigned long *start, unsigned long end,
+			bool write, unsigned long deadline)
+{
+	struct devmem_svm_request req = {
+		.va = *start,
+		.start = *start,
+		.end = end,
+		.write = write,
+		.prefetch = true,
+	};
+	int err;
+
+	err = devmem_svm_serve(vm, &req, deadline);
+	if (err == -EPERM) {
+		req.start = *start;
+		req.end = end;
+		req.write = false;
+		err = devmem_svm_serve(vm, &req, deadline);
+	}
+	if (err == -ENOMEM || err == -ENOSPC || err == -EAGAIN)
+		return err;
+
+	/* With any other error there is no range to tell where it ends. */
+	*start = !err || err == -EALREADY ? req.end : *start + PAGE_SIZE;
+	return 0;
 }
 
 static bool devmem_svm_residency_invalidate(struct mmu_interval_notifier *mni,
@@ -471,6 +579,78 @@ static int devmem_svm_residency_batch(struct devmem_vm *vm, struct hmm_range *ra
 		state[i] = devmem_svm_residency_of(vm, range->start + i * PAGE_SIZE,
 						   range->hmm_pfns[i]);
 	mmu_interval_notifier_remove(&notifier);
+	return err;
+}
+
+/* Evict what holds the device pages that a residency batch has found. */
+static void devmem_svm_evict_found(struct devmem_vm *vm, const struct hmm_range *range)
+{
+	unsigned long npages = (range->end - range->start) >> PAGE_SHIFT, i;
+	struct devmem_bo *bo, *last = NULL;
+	struct page *page;
+
+	for (i = 0; i < npages; i++) {
+		if (!(range->hmm_pfns[i] & HMM_PFN_VALID))
+			continue;
+		page = hmm_pfn_to_page(range->hmm_pfns[i]);
+		if (!is_device_private_page(page))
+			continue;
+		/* The page may be gone by now; its address says where it was. */
+		bo = devmem_vram_get(vm->dm, devmem_region_page_to_vram(vm->dm, page));
+		if (bo && bo != last)
+			devmem_vram_evict(vm->dm, bo, DEVMEM_TRIGGER_PREFETCH);
+		if (last)
+			devmem_vram_put(last);
+		last = bo;
+	}
+	if (last)
+		devmem_vram_put(last);
+}
+
+/**
+ * devmem_svm_settle() - count the pages at a location, and bring others back
+ * @vm: the VM
+ * @start: first virtual address, aligned to pages
+ * @end: end, exclusive, aligned to pages, DEVMEM_SVM_BATCH_BYTES on at most
+ * @location: enum drm_devmem_location; with SYSTEM what is on the device is
+ *	brought back first, as a whole allocation each
+ * @bytes: where to add how much of the range is at @location
+ *
+ * Context: process context; the caller has a reference to the users of the
+ * process's memory. Allocates memory and takes the mmap lock.
+ *
+ * Return: 0, -EBUSY (kept changing), -EFAULT, -ENOMEM.
+ */
+int devmem_svm_settle(struct devmem_vm *vm, unsigned long start, unsigned long end,
+		      u32 location, u64 *bytes)
+{
+	unsigned long npages = (end - start) >> PAGE_SHIFT, i;
+	struct hmm_range range = {
+		.dev_private_owner = vm->dm,
+		.start = start,
+		.end = end,
+	};
+	u8 *state;
+	int err = -ENOMEM;
+
+	range.hmm_pfns = kvmalloc_objs(*range.hmm_pfns, npages);
+	state = kmalloc(npages, GFP_KERNEL);
+	if (!range.hmm_pfns || !state)
+		goto out;
+
+	if (location == DRM_DEVMEM_LOCATION_SYSTEM) {
+		err = devmem_svm_residency_batch(vm, &range, state);
+		if (err)
+			goto out;
+		devmem_svm_evict_found(vm, &range);
+	}
+	err = devmem_svm_residency_batch(vm, &range, state);
+	for (i = 0; !err && i < npages; i++)
+		if ((state[i] & DRM_DEVMEM_RESIDENCY_LOCATION) == location)
+			*bytes += PAGE_SIZE;
+out:
+	kfree(state);
+	kvfree(range.hmm_pfns);
 	return err;
 }
 

@@ -4,6 +4,7 @@
 #define _DEVMEM_SVM_H_
 
 #include <drm/drm_gpusvm.h>
+#include <linux/sizes.h>
 #include <linux/types.h>
 
 struct devmem_vm;
@@ -24,9 +25,16 @@ struct devmem_range {
 	bool writable;
 };
 
+/* How much devmem_svm_settle() looks at, at most */
+#define DEVMEM_SVM_BATCH_BYTES	SZ_2M
+
 int devmem_svm_init(struct devmem_vm *vm);
 void devmem_svm_fini(struct devmem_vm *vm);
 int devmem_svm_fault(struct devmem_vm *vm, u64 va, u8 access);
+int devmem_svm_prefetch(struct devmem_vm *vm, unsigned long *start, unsigned long end,
+			bool write, unsigned long deadline);
+int devmem_svm_settle(struct devmem_vm *vm, unsigned long start, unsigned long end,
+		      u32 location, u64 *bytes);
 int devmem_svm_residency(struct devmem_vm *vm, unsigned long start,
 			 unsigned long npages, u8 __user *out);
 

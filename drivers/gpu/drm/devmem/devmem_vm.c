@@ -23,6 +23,7 @@ static void devmem_vm_release(struct kref *kref)
 	devmem_hw_write(dm, GPU_REG_VMID_ROOT(vm->vmid), 0);
 	devmem_hw_tlb_invalidate(dm, vm->vmid, 0, 1ull << GPU_VA_BITS);
 
+	devmem_prefetch_fini(vm);
 	devmem_svm_fini(vm);
 	devmem_pt_fini(vm);
 	drm_pagemap_put(vm->dpagemap);
@@ -101,6 +102,28 @@ struct devmem_vm *devmem_vm_lookup(struct devmem_file *df, u32 vm_id)
 	return vm;
 }
 
+/* Drop the reference of a handle. */
+static void devmem_vm_close(struct devmem_vm *vm)
+{
+	devmem_prefetch_cancel_all(vm);
+	devmem_vm_put(vm);
+}
+
+/**
+ * devmem_vm_check_range() - is a range within the address space?
+ * @vm: the VM
+ * @addr: virtual address
+ * @length: bytes
+ *
+ * Return: 0 or -EINVAL.
+ */
+int devmem_vm_check_range(struct devmem_vm *vm, u64 addr, u64 length)
+{
+	u64 limit = vm->svm.mm_start + vm->svm.mm_range;
+
+	return addr >= limit || length > limit - addr ? -EINVAL : 0;
+}
+
 static struct devmem_vm *devmem_vm_create(struct devmem_device *dm, u32 flags)
 {
 	struct devmem_vm *vm;
@@ -142,6 +165,7 @@ static struct devmem_vm *devmem_vm_create(struct devmem_device *dm, u32 flags)
 	err = devmem_svm_init(vm);
 	if (err)
 		goto err_pt;
+	devmem_prefetch_init(vm);
 
 	devmem_hw_write(dm, GPU_REG_VMID_ROOT(vm->vmid),
 			devmem_pt_root(vm) | GPU_VMID_ROOT_VALID);
@@ -228,7 +252,7 @@ int devmem_vm_destroy_ioctl(struct drm_device *drm, void *data,
 	mutex_unlock(&df->lock);
 
 	if (!err)
-		devmem_vm_put(vm);
+		devmem_vm_close(vm);
 	return err;
 }
 
@@ -243,7 +267,7 @@ void devmem_vm_close_all(struct devmem_file *df)
 
 	xa_for_each(&df->vms, id, vm) {
 		xa_erase(&df->vms, id);
-		devmem_vm_put(vm);
+		devmem_vm_close(vm);
 	}
 }
 
@@ -260,7 +284,6 @@ int devmem_vm_residency_ioctl(struct drm_device *drm, void *data,
 {
 	struct drm_devmem_query_residency *args = data;
 	struct devmem_vm *vm;
-	u64 limit;
 	int err;
 
 	if (args->flags || !args->length ||
@@ -271,12 +294,10 @@ int devmem_vm_residency_ioctl(struct drm_device *drm, void *data,
 	if (!vm)
 		return -ENOENT;
 
-	limit = vm->svm.mm_start + vm->svm.mm_range;
-	if (args->addr >= limit || args->length > limit - args->addr)
-		err = -EINVAL;
-	else if (args->length > DEVMEM_VM_RESIDENCY_MAX)
+	err = devmem_vm_check_range(vm, args->addr, args->length);
+	if (!err && args->length > DEVMEM_VM_RESIDENCY_MAX)
 		err = -E2BIG;
-	else
+	if (!err)
 		err = devmem_svm_residency(vm, args->addr, args->length >> PAGE_SHIFT,
 					   u64_to_user_ptr(args->data));
 	devmem_vm_put(vm);

@@ -8,6 +8,7 @@
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
 
+#include "devmem_prefetch.h"
 #include "devmem_pt.h"
 #include "devmem_stats.h"
 
@@ -48,6 +49,8 @@ struct devmem_vm {
 	struct drm_pagemap *dpagemap;
 	/** @stats: counters; allocations of device memory share them. */
 	struct devmem_stats *stats;
+	/** @prefetch: prefetches under way. */
+	struct devmem_prefetch_list prefetch;
 };
 
 int devmem_vm_create_ioctl(struct drm_device *drm, void *data,
@@ -61,6 +64,7 @@ int devmem_vm_stats_ioctl(struct drm_device *drm, void *data,
 struct devmem_vm *devmem_vm_get(struct devmem_vm *vm);
 struct devmem_vm *devmem_vm_lookup(struct devmem_file *df, u32 vm_id);
 struct devmem_vm *devmem_vm_find(struct devmem_device *dm, u32 vmid);
+int devmem_vm_check_range(struct devmem_vm *vm, u64 addr, u64 length);
 void devmem_vm_put(struct devmem_vm *vm);
 void devmem_vm_close_all(struct devmem_file *df);
 

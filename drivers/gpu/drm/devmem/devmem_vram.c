@@ -40,6 +40,8 @@ static void devmem_vram_release_all(struct devmem_vram *vram)
 	llist_for_each_entry_safe(bo, next, list, released) {
 		mutex_lock(&vram->lock);
 		list_del(&bo->lru);
+		/* The allocator may hand the same block out to somebody else. */
+		bo->block->private = NULL;
 		gpu_buddy_free_block(&vram->mm, bo->block);
 		mutex_unlock(&vram->lock);
 
@@ -115,7 +117,8 @@ static struct devmem_bo *devmem_vram_get_oldest(struct devmem_vram *vram)
 
 	mutex_lock(&vram->lock);
 	list_for_each_entry(bo, &vram->lru, lru) {
-		if (!kref_get_unless_zero(&bo->kref))
+		/* Pairs with the release in devmem_vram_set_ready(). */
+		if (!smp_load_acquire(&bo->ready) || !kref_get_unless_zero(&bo->kref))
 			continue;
 		list_move_tail(&bo->lru, &vram->lru);
 		found = bo;
@@ -125,14 +128,26 @@ static struct devmem_bo *devmem_vram_get_oldest(struct devmem_vram *vram)
 	return found;
 }
 
-static int devmem_vram_evict(struct devmem_device *dm, struct devmem_bo *bo)
+/**
+ * devmem_vram_evict() - migrate an allocation to system memory
+ * @dm: the device
+ * @bo: the allocation, with a reference
+ * @trigger: why
+ *
+ * Context: as devmem_vram_alloc().
+ *
+ * Return: 0 when none of it is left, -EBUSY, -ENOMEM.
+ */
+int devmem_vram_evict(struct devmem_device *dm, struct devmem_bo *bo,
+		      enum devmem_trigger trigger)
 {
 	int err;
 
+	WRITE_ONCE(bo->trigger, trigger);
 	WRITE_ONCE(bo->evictor, current);
 	err = drm_pagemap_evict_to_ram(&bo->devmem);
 	WRITE_ONCE(bo->evictor, NULL);
-	if (!err && bo->stats)
+	if (!err && bo->stats && trigger == DEVMEM_TRIGGER_EVICTION)
 		devmem_stats_add(bo->stats, DEVMEM_STAT_EVICTED_COUNT, 1);
 	return err;
 }
@@ -144,7 +159,7 @@ static int devmem_vram_evict_oldest(struct devmem_device *dm)
 
 	if (!bo)
 		return -ENOSPC;
-	err = devmem_vram_evict(dm, bo);
+	err = devmem_vram_evict(dm, bo, DEVMEM_TRIGGER_EVICTION);
 	devmem_vram_put(bo);
 	return err;
 }
@@ -239,9 +254,9 @@ struct devmem_bo *devmem_vram_alloc(struct devmem_device *dm, u64 size,
 	kref_init(&bo->kref);
 	bo->dm = dm;
 	bo->stats = stats ? devmem_stats_get(stats) : NULL;
-	bo->block->private = bo;
 
 	mutex_lock(&dm->vram.lock);
+	bo->block->private = bo;
 	list_add_tail(&bo->lru, &dm->vram.lru);
 	mutex_unlock(&dm->vram.lock);
 	return bo;
@@ -268,6 +283,31 @@ struct devmem_bo *devmem_vram_find(struct devmem_device *dm, u64 addr)
 	return block ? block->private : NULL;
 }
 EXPORT_SYMBOL_IF_KUNIT(devmem_vram_find);
+
+/**
+ * devmem_vram_get() - reference the allocation that a VRAM address is in
+ * @dm: the device
+ * @addr: VRAM address, in bytes, of what is or was memory of a process
+ *
+ * Context: sleeps; takes &devmem_vram.lock.
+ *
+ * Return: the allocation with a reference, or NULL.
+ */
+struct devmem_bo *devmem_vram_get(struct devmem_device *dm, u64 addr)
+{
+	struct gpu_buddy_block *block;
+	struct devmem_bo *bo;
+
+	mutex_lock(&dm->vram.lock);
+	block = gpu_buddy_allocated_addr_to_block(&dm->vram.mm, addr);
+	bo = block ? block->private : NULL;
+	/* Pairs with the release in devmem_vram_set_ready(). */
+	if (bo && (!smp_load_acquire(&bo->ready) || !kref_get_unless_zero(&bo->kref)))
+		bo = NULL;
+	mutex_unlock(&dm->vram.lock);
+	return bo;
+}
+EXPORT_SYMBOL_IF_KUNIT(devmem_vram_get);
 
 static void devmem_vram_release(struct kref *kref)
 {

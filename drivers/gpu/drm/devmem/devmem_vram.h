@@ -30,6 +30,22 @@ struct devmem_vram {
 };
 
 /**
+ * enum devmem_trigger - why memory migrates
+ * @DEVMEM_TRIGGER_GPU_FAULT: the GPU touched it
+ * @DEVMEM_TRIGGER_CPU_FAULT: the CPU touched it
+ * @DEVMEM_TRIGGER_PREFETCH: a program asked for it
+ * @DEVMEM_TRIGGER_EVICTION: VRAM was needed for something else
+ * @DEVMEM_TRIGGER_PEER: another driver asked for it through drm_pagemap
+ */
+enum devmem_trigger {
+	DEVMEM_TRIGGER_GPU_FAULT,
+	DEVMEM_TRIGGER_CPU_FAULT,
+	DEVMEM_TRIGGER_PREFETCH,
+	DEVMEM_TRIGGER_EVICTION,
+	DEVMEM_TRIGGER_PEER,
+};
+
+/**
  * struct devmem_bo - VRAM that backs migrated memory of a process
  *
  * One naturally aligned block of VRAM. Its pages hold it through drm_pagemap
@@ -44,12 +60,16 @@ struct devmem_bo {
 	struct gpu_buddy_block *block;
 	/** @devmem: the allocation as drm_pagemap knows it. */
 	struct drm_pagemap_devmem devmem;
+	/** @ready: @devmem is initialized, so that others can evict. */
+	bool ready;
 	/** @lru: link in &devmem_vram.lru. */
 	struct list_head lru;
 	/** @released: link in &devmem_vram.released. */
 	struct llist_node released;
 	/** @evictor: task that evicts the allocation, or NULL. */
 	struct task_struct *evictor;
+	/** @trigger: why it does. */
+	enum devmem_trigger trigger;
 	/** @stats: counters of the VM that made the allocation, or NULL. */
 	struct devmem_stats *stats;
 };
@@ -59,11 +79,24 @@ void devmem_vram_fini(struct devmem_device *dm);
 struct devmem_bo *devmem_vram_alloc(struct devmem_device *dm, u64 size,
 				    struct devmem_stats *stats);
 struct devmem_bo *devmem_vram_find(struct devmem_device *dm, u64 addr);
+struct devmem_bo *devmem_vram_get(struct devmem_device *dm, u64 addr);
 void devmem_vram_put(struct devmem_bo *bo);
+int devmem_vram_evict(struct devmem_device *dm, struct devmem_bo *bo,
+		      enum devmem_trigger trigger);
 int devmem_vram_alloc_kernel(struct devmem_device *dm, u64 size, u64 *addr);
 void devmem_vram_free_kernel(struct devmem_device *dm, u64 addr);
 u64 devmem_vram_available(struct devmem_device *dm);
 int devmem_vram_evict_all(struct devmem_device *dm);
+
+/**
+ * devmem_vram_set_ready() - let others evict an allocation
+ * @bo: the allocation, with &devmem_bo.devmem initialized
+ */
+static inline void devmem_vram_set_ready(struct devmem_bo *bo)
+{
+	/* Pairs with the acquire of those who evict. */
+	smp_store_release(&bo->ready, true);
+}
 
 /**
  * devmem_vram_addr() - where an allocation is

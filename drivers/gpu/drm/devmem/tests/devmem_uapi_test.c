@@ -95,6 +95,24 @@ static void devmem_uapi_test_queries(struct kunit *test)
 	DEVMEM_UAPI_FIELD(test, drm_devmem_stats, fault_ns, 88);
 }
 
+static void devmem_uapi_test_prefetch(struct kunit *test)
+{
+	DEVMEM_UAPI_SIZE(test, drm_devmem_prefetch, 48);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_prefetch, vm_id, 0);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_prefetch, flags, 4);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_prefetch, addr, 8);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_prefetch, length, 16);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_prefetch, location, 24);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_prefetch, num_syncs, 28);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_prefetch, syncs, 32);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_prefetch, result, 40);
+
+	DEVMEM_UAPI_SIZE(test, drm_devmem_prefetch_result, 16);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_prefetch_result, bytes, 0);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_prefetch_result, error, 8);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_prefetch_result, done, 12);
+}
+
 static void devmem_uapi_test_command(struct kunit *test)
 {
 	DEVMEM_UAPI_SIZE(test, drm_devmem_cmd, DRM_DEVMEM_CMD_SIZE);
@@ -125,6 +143,7 @@ static void devmem_uapi_test_ioctls(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, DRM_IOCTL_DEVMEM_EXEC, 0x40206446);
 	KUNIT_EXPECT_EQ(test, DRM_IOCTL_DEVMEM_QUERY_RESIDENCY, 0x40206447);
 	KUNIT_EXPECT_EQ(test, DRM_IOCTL_DEVMEM_QUERY_STATS, 0xc0106448);
+	KUNIT_EXPECT_EQ(test, DRM_IOCTL_DEVMEM_PREFETCH, 0x40306449);
 }
 
 /* What driver and device have in common, and what of it userspace sees */
@@ -151,6 +170,7 @@ static struct kunit_case devmem_uapi_test_cases[] = {
 	KUNIT_CASE(devmem_uapi_test_objects),
 	KUNIT_CASE(devmem_uapi_test_exec),
 	KUNIT_CASE(devmem_uapi_test_queries),
+	KUNIT_CASE(devmem_uapi_test_prefetch),
 	KUNIT_CASE(devmem_uapi_test_command),
 	KUNIT_CASE(devmem_uapi_test_ioctls),
 	KUNIT_CASE(devmem_uapi_test_device),
