@@ -179,6 +179,27 @@ int __igt_devmem_prefetch(int fd, const struct drm_devmem_prefetch *args)
 	return devmem_ioctl(fd, DRM_IOCTL_DEVMEM_PREFETCH, (void *)args);
 }
 
+int __igt_devmem_madvise(int fd, const struct drm_devmem_madvise *args)
+{
+	return devmem_ioctl(fd, DRM_IOCTL_DEVMEM_MADVISE, (void *)args);
+}
+
+void igt_devmem_madvise(int fd, uint32_t vm, const void *addr, size_t length, uint32_t attr,
+			uint32_t value)
+{
+	struct drm_devmem_madvise args = {
+		.vm_id = vm, .addr = (uintptr_t)addr, .length = length,
+		.attr = attr, .value = value,
+	};
+
+	igt_assert_eq(__igt_devmem_madvise(fd, &args), 0);
+}
+
+int __igt_devmem_query_attrs(int fd, struct drm_devmem_query_attrs *args)
+{
+	return devmem_ioctl(fd, DRM_IOCTL_DEVMEM_QUERY_ATTRS, args);
+}
+
 void *igt_devmem_shared_alloc(size_t size)
 {
 	void *ptr = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -38,6 +38,10 @@ void igt_devmem_exec(int fd, uint32_t queue, const void *batch,
 int __igt_devmem_residency(int fd, uint32_t vm, const void *addr, size_t length, uint8_t *pages);
 struct drm_devmem_stats igt_devmem_stats(int fd, uint32_t vm);
 int __igt_devmem_prefetch(int fd, const struct drm_devmem_prefetch *args);
+int __igt_devmem_madvise(int fd, const struct drm_devmem_madvise *args);
+void igt_devmem_madvise(int fd, uint32_t vm, const void *addr, size_t length, uint32_t attr,
+			uint32_t value);
+int __igt_devmem_query_attrs(int fd, struct drm_devmem_query_attrs *args);
 
 /*
  * Memory that both sides use in place, so that a test that reads or writes it

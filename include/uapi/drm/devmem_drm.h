@@ -41,6 +41,8 @@ extern "C" {
 #define DRM_DEVMEM_QUERY_RESIDENCY	0x07
 #define DRM_DEVMEM_QUERY_STATS		0x08
 #define DRM_DEVMEM_PREFETCH		0x09
+#define DRM_DEVMEM_MADVISE		0x0a
+#define DRM_DEVMEM_QUERY_ATTRS		0x0b
 
 /**
  * enum drm_devmem_param - what &struct drm_devmem_get_param can ask for
@@ -463,6 +465,150 @@ struct drm_devmem_prefetch {
 };
 
 /**
+ * enum drm_devmem_attr - attributes of memory
+ */
+enum drm_devmem_attr {
+	/** @DRM_DEVMEM_ATTR_PREFERRED: value is &enum drm_devmem_preferred. */
+	DRM_DEVMEM_ATTR_PREFERRED = 0,
+	/** @DRM_DEVMEM_ATTR_MIGRATION: value is &enum drm_devmem_migration. */
+	DRM_DEVMEM_ATTR_MIGRATION = 1,
+	/** @DRM_DEVMEM_ATTR_ATOMIC: value is &enum drm_devmem_atomic_policy. */
+	DRM_DEVMEM_ATTR_ATOMIC = 2,
+	/** @DRM_DEVMEM_ATTR_RESET: all back to the default; value is zero. */
+	DRM_DEVMEM_ATTR_RESET = 3,
+};
+
+/**
+ * enum drm_devmem_preferred - where a fault of the GPU moves memory
+ */
+enum drm_devmem_preferred {
+	/** @DRM_DEVMEM_PREFERRED_DEFAULT: to the device. */
+	DRM_DEVMEM_PREFERRED_DEFAULT = 0,
+	/**
+	 * @DRM_DEVMEM_PREFERRED_SYSTEM: to system memory, or it stays there, and
+	 * the GPU uses it from there.
+	 */
+	DRM_DEVMEM_PREFERRED_SYSTEM = 1,
+	/**
+	 * @DRM_DEVMEM_PREFERRED_DEVICE: to the device, also when the CPU uses it
+	 * in turn with the GPU.
+	 */
+	DRM_DEVMEM_PREFERRED_DEVICE = 2,
+};
+
+/**
+ * enum drm_devmem_migration - when the driver moves memory for the GPU
+ */
+enum drm_devmem_migration {
+	/** @DRM_DEVMEM_MIGRATION_ON_FAULT: when the GPU faults on it, or by prefetch. */
+	DRM_DEVMEM_MIGRATION_ON_FAULT = 0,
+	/** @DRM_DEVMEM_MIGRATION_ON_PREFETCH: by prefetch only. */
+	DRM_DEVMEM_MIGRATION_ON_PREFETCH = 1,
+	/**
+	 * @DRM_DEVMEM_MIGRATION_NEVER: not to the device, also not by prefetch.
+	 * What is there comes back when the CPU touches it or by prefetch.
+	 */
+	DRM_DEVMEM_MIGRATION_NEVER = 2,
+};
+
+/**
+ * enum drm_devmem_atomic_policy - who may execute atomics
+ *
+ * All atomics of this GPU are atomic against the CPU and other queues, wherever
+ * the memory is. Other devices are not so good, hence the choice.
+ */
+enum drm_devmem_atomic_policy {
+	/** @DRM_DEVMEM_ATOMIC_DEFAULT: CPU and GPU, wherever the memory is. */
+	DRM_DEVMEM_ATOMIC_DEFAULT = 0,
+	/** @DRM_DEVMEM_ATOMIC_GLOBAL: the same, and said so. */
+	DRM_DEVMEM_ATOMIC_GLOBAL = 1,
+	/**
+	 * @DRM_DEVMEM_ATOMIC_DEVICE: the GPU, in device memory: an atomic of the
+	 * GPU moves the memory there, whatever the migration policy but NEVER
+	 * says, and is an error where that can't be done.
+	 */
+	DRM_DEVMEM_ATOMIC_DEVICE = 2,
+	/** @DRM_DEVMEM_ATOMIC_CPU: the CPU; an atomic of the GPU is an error. */
+	DRM_DEVMEM_ATOMIC_CPU = 3,
+};
+
+/**
+ * struct drm_devmem_madvise - set an attribute of a range
+ *
+ * Attributes are kept by VM and address, for as long as the process keeps the
+ * mapping: what is unmapped or moved away by mremap() loses them. They tell what
+ * happens at the next fault or prefetch; the call itself moves nothing, but makes
+ * the GPU fault again on the range.
+ *
+ * Errors: ``ENOENT``; ``EINVAL`` for an unknown @attr or @value, an address or
+ * length that is not a multiple of the page size, a length of zero, or a range
+ * beyond the address space; ``EFAULT`` when the process has not mapped all of the
+ * range; ``ESRCH`` when it has exited; ``ENOMEM``, after which the attribute may
+ * be set in part of the range.
+ */
+struct drm_devmem_madvise {
+	/** @vm_id: in. */
+	__u32 vm_id;
+	/** @flags: in, must be zero. */
+	__u32 flags;
+	/** @addr: in, start of the range. */
+	__u64 addr;
+	/** @length: in. */
+	__u64 length;
+	/** @attr: in, &enum drm_devmem_attr. */
+	__u32 attr;
+	/** @value: in, as @attr says. */
+	__u32 value;
+	/** @reserved: must be zero. */
+	__u64 reserved;
+};
+
+/**
+ * struct drm_devmem_attrs - a stretch of memory with equal attributes
+ */
+struct drm_devmem_attrs {
+	/** @start: first address. */
+	__u64 start;
+	/** @end: end, exclusive. */
+	__u64 end;
+	/** @preferred: &enum drm_devmem_preferred. */
+	__u32 preferred;
+	/** @migration: &enum drm_devmem_migration. */
+	__u32 migration;
+	/** @atomic: &enum drm_devmem_atomic_policy. */
+	__u32 atomic;
+	/** @pad: zero. */
+	__u32 pad;
+};
+
+/**
+ * struct drm_devmem_query_attrs - read the attributes of a range
+ *
+ * Stretches come in the order of their addresses, cut to the range. Those with
+ * the default are left out. When there are more than there is room for, the first
+ * ones are written, and @num says how many there are.
+ *
+ * Errors: ``ENOENT``; ``EINVAL`` for an address or length that is not a multiple
+ * of the page size, a length of zero, or a range beyond the address space.
+ */
+struct drm_devmem_query_attrs {
+	/** @vm_id: in. */
+	__u32 vm_id;
+	/** @flags: in, must be zero. */
+	__u32 flags;
+	/** @addr: in, start of the range. */
+	__u64 addr;
+	/** @length: in. */
+	__u64 length;
+	/** @num: in, entries that @data has room for; out, how many there are. */
+	__u32 num;
+	/** @pad: must be zero. */
+	__u32 pad;
+	/** @data: in, pointer to an array of &struct drm_devmem_attrs. */
+	__u64 data;
+};
+
+/**
  * DOC: devmem command set
  *
  * A batch is an array of &struct drm_devmem_cmd, each 32 bytes and aligned to
@@ -626,6 +772,10 @@ struct drm_devmem_cmd {
 	DRM_IOWR(DRM_COMMAND_BASE + DRM_DEVMEM_QUERY_STATS, struct drm_devmem_query_stats)
 #define DRM_IOCTL_DEVMEM_PREFETCH \
 	DRM_IOW(DRM_COMMAND_BASE + DRM_DEVMEM_PREFETCH, struct drm_devmem_prefetch)
+#define DRM_IOCTL_DEVMEM_MADVISE \
+	DRM_IOW(DRM_COMMAND_BASE + DRM_DEVMEM_MADVISE, struct drm_devmem_madvise)
+#define DRM_IOCTL_DEVMEM_QUERY_ATTRS \
+	DRM_IOWR(DRM_COMMAND_BASE + DRM_DEVMEM_QUERY_ATTRS, struct drm_devmem_query_attrs)
 
 #if defined(__cplusplus)
 }

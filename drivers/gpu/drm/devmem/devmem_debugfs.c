@@ -29,7 +29,8 @@
  * ``vms``
  *     Each VM with its statistics and its ranges: start and end address, and
  *     whether the GPU has no translations (``-``), some for reading (``r``) or
- *     some for writing (``rw``).
+ *     some for writing (``rw``). Before them, where a program asked for it,
+ *     attributes of memory, by the numbers of the uapi header.
  *
  * ``queues``
  *     Each queue with its counters and its latest error, one of
@@ -98,6 +99,7 @@ static void devmem_debugfs_print_vm(struct devmem_vm *vm, struct drm_printer *p)
 	drm_printf(p, "vm %u: %s\n", vm->vmid,
 		   vm->dpagemap ? "migrates" : "in place");
 	devmem_debugfs_print_stats(vm->stats, p);
+	devmem_policy_print(vm, p);
 
 	mutex_lock(&vm->lock);
 	drm_gpusvm_notifier_lock(&vm->svm);

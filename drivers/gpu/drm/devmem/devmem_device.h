@@ -26,13 +26,15 @@ struct devmem_queue;
  * 1. &devmem_file.lock (mutex): ids of VMs and queues of one open file.
  * 2. &devmem_vm.lock (mutex): the SVM ranges of a VM; held while a GPU fault is
  *    served. drm_gpusvm has no lock of its own for its range trees.
- * 3. mmap_lock of the mirrored process, taken by drm_gpusvm and drm_pagemap.
- * 4. folio locks, during migration.
- * 5. &drm_gpusvm.notifier_lock (rwsem): written by the MMU notifier, read while
+ * 3. &devmem_policy.lock (mutex): attributes of memory are set or read out. Not
+ *    needed to look one up.
+ * 4. mmap_lock of the mirrored process, taken by drm_gpusvm and drm_pagemap.
+ * 5. folio locks, during migration.
+ * 6. &drm_gpusvm.notifier_lock (rwsem): written by the MMU notifier, read while
  *    translations are committed. Nothing below may allocate memory that
  *    reclaim has to find.
- * 6. &devmem_vm.pt_lock (mutex): the GPU page table of a VM.
- * 7. &devmem_hw.tlb_lock (mutex): the TLB registers.
+ * 7. &devmem_vm.pt_lock (mutex): the GPU page table of a VM.
+ * 8. &devmem_hw.tlb_lock (mutex): the TLB registers.
  *
  * On their own, below the folio locks and never with each other:
  *
@@ -47,6 +49,7 @@ struct devmem_queue;
  * - &devmem_prefetch_list.lock (mutex): prefetches of a VM. Held while fences are
  *   published and while callbacks are added or removed, but not when they run.
  * - &devmem_region.lock (spinlock): whether the drm_pagemap is alive.
+ * - the lock of &devmem_policy.tree (spinlock): also taken by an MMU notifier.
  * - &devmem_vm.gc_lock (spinlock): list of ranges that lost their memory.
  */
 

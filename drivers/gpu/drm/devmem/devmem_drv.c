@@ -129,6 +129,8 @@ static const struct drm_ioctl_desc devmem_drv_ioctls[] = {
 	DRM_IOCTL_DEF_DRV(DEVMEM_QUERY_RESIDENCY, devmem_vm_residency_ioctl, DRM_RENDER_ALLOW),
 	DRM_IOCTL_DEF_DRV(DEVMEM_QUERY_STATS, devmem_vm_stats_ioctl, DRM_RENDER_ALLOW),
 	DRM_IOCTL_DEF_DRV(DEVMEM_PREFETCH, devmem_prefetch_ioctl, DRM_RENDER_ALLOW),
+	DRM_IOCTL_DEF_DRV(DEVMEM_MADVISE, devmem_policy_madvise_ioctl, DRM_RENDER_ALLOW),
+	DRM_IOCTL_DEF_DRV(DEVMEM_QUERY_ATTRS, devmem_policy_query_ioctl, DRM_RENDER_ALLOW),
 };
 
 static const struct file_operations devmem_drv_fops = {

@@ -169,7 +169,8 @@ static int devmem_prefetch_piece(struct devmem_prefetch *p, unsigned long start,
 		while (!err && next < end)
 			err = devmem_svm_prefetch(p->vm, &next, end, p->write, deadline);
 	/* Also for what was done before an error. */
-	if (devmem_svm_settle(p->vm, start, end, p->location, &bytes) == -ENOMEM && !err)
+	if (devmem_svm_settle(p->vm, start, end, p->location, DEVMEM_TRIGGER_PREFETCH,
+			      &bytes) == -ENOMEM && !err)
 		err = -ENOMEM;
 	atomic64_add(bytes, &p->bytes);
 	drm_dev_exit(idx);

@@ -47,6 +47,9 @@
  */
 #define DEVMEM_SVM_FAULT_TIMEOUT	(30 * HZ)
 
+/* An atomic that needs device memory fails when it could not be had so often. */
+#define DEVMEM_SVM_ATOMIC_TRIES	3
+
 /* Pages whose residency is looked up at a time */
 #define DEVMEM_SVM_RESIDENCY_BATCH	512
 
@@ -99,6 +102,7 @@ static bool devmem_svm_range_zap(struct devmem_vm *vm, struct devmem_range *rang
 		return false;
 	range->mapped = false;
 	range->writable = false;
+	range->atomic = false;
 	devmem_pt_zap(vm, drm_gpusvm_range_start(&range->base),
 		      drm_gpusvm_range_end(&range->base));
 	return true;
@@ -243,6 +247,30 @@ static void devmem_svm_range_remove(struct devmem_vm *vm, struct devmem_range *r
 	drm_gpusvm_range_put(&range->base);
 }
 
+/**
+ * devmem_svm_remove_ranges() - remove all ranges that touch some memory
+ * @vm: the VM
+ * @start: first virtual address
+ * @end: end, exclusive
+ *
+ * The memory stays where it is. The GPU faults on it and gets new ranges.
+ *
+ * Context: process context; takes &devmem_vm.lock.
+ */
+void devmem_svm_remove_ranges(struct devmem_vm *vm, unsigned long start,
+			      unsigned long end)
+{
+	struct drm_gpusvm_notifier *notifier, *next_notifier;
+	struct drm_gpusvm_range *range, *next;
+
+	mutex_lock(&vm->lock);
+	drm_gpusvm_for_each_notifier_safe(notifier, next_notifier, &vm->svm, start, end) {
+		drm_gpusvm_for_each_range_safe(range, next, notifier, start, end)
+			devmem_svm_range_remove(vm, to_devmem_range(range));
+	}
+	mutex_unlock(&vm->lock);
+}
+
 /* Remove ranges whose memory the process has unmapped. */
 static void devmem_svm_collect_garbage(struct devmem_vm *vm)
 {
@@ -259,13 +287,38 @@ static void devmem_svm_collect_garbage(struct devmem_vm *vm)
 	spin_unlock(&vm->gc_lock);
 }
 
+/**
+ * struct devmem_svm_request - what is to be served
+ * @va: virtual address
+ * @start: a new range may start here; then: start of the range
+ * @end: and has to end here; then: end of the range, exclusive
+ * @attrs: attributes of @va, found on the way
+ * @tries: how often an atomic was not possible where the memory was
+ * @write: translations are to allow writing
+ * @atomic: it is about an atomic at @va
+ * @prefetch: move memory that the GPU can already use where it is
+ * @small: a larger range can't be had, look at the page of @va only
+ */
+struct devmem_svm_request {
+	u64 va;
+	unsigned long start;
+	unsigned long end;
+	struct devmem_attrs attrs;
+	unsigned int tries;
+	bool write;
+	bool atomic;
+	bool prefetch;
+	bool small;
+};
+
 static bool devmem_svm_range_serves(struct devmem_vm *vm, struct devmem_range *range,
-				    bool write)
+				    const struct devmem_svm_request *req)
 {
 	bool serves;
 
 	drm_gpusvm_notifier_lock(&vm->svm);
-	serves = range->mapped && (range->writable || !write);
+	serves = range->mapped && (range->writable || !req->write) &&
+		 (range->atomic || !req->atomic);
 	drm_gpusvm_notifier_unlock(&vm->svm);
 	return serves;
 }
@@ -280,13 +333,21 @@ static bool devmem_svm_range_is_unmapped(struct devmem_range *range)
 	return flags.unmapped;
 }
 
+/* Are atomics of the GPU ruled out in a page? */
+static bool devmem_svm_no_atomic(const struct devmem_attrs *attrs, bool system)
+{
+	return attrs->atomic == DRM_DEVMEM_ATOMIC_CPU ||
+	       (attrs->atomic == DRM_DEVMEM_ATOMIC_DEVICE && system);
+}
+
 /* Write the translations of a range whose pages were got. */
 static int devmem_svm_range_bind(struct devmem_vm *vm, struct devmem_range *range,
-				 bool write)
+				 const struct devmem_svm_request *req)
 {
 	unsigned long npages = devmem_svm_range_pages(range), i, j;
 	u64 va = drm_gpusvm_range_start(&range->base);
-	u64 rights = write ? GPU_PTE_WRITE : 0;
+	u64 rights = req->write ? GPU_PTE_WRITE : 0;
+	bool atomic = true;
 	int err = 0;
 
 	drm_gpusvm_notifier_lock(&vm->svm);
@@ -297,14 +358,18 @@ static int devmem_svm_range_bind(struct devmem_vm *vm, struct devmem_range *rang
 	for (i = 0, j = 0; i < npages; j++) {
 		const struct drm_pagemap_addr *addr = &range->pages.dma_addr[j];
 		bool system = addr->proto == DRM_INTERCONNECT_SYSTEM;
+		bool no_atomic = devmem_svm_no_atomic(&req->attrs, system);
 
+		atomic &= !no_atomic;
 		devmem_pt_map(vm, va + i * PAGE_SIZE, addr->addr,
 			      PAGE_SIZE << addr->order,
-			      rights | (system ? GPU_PTE_SYSTEM : 0));
+			      rights | (system ? GPU_PTE_SYSTEM : 0) |
+			      (no_atomic ? GPU_PTE_NO_ATOMIC : 0));
 		i += 1ul << addr->order;
 	}
 	range->mapped = true;
-	range->writable = write;
+	range->writable = req->write;
+	range->atomic = atomic;
 out:
 	drm_gpusvm_notifier_unlock(&vm->svm);
 	return err;
@@ -342,31 +407,64 @@ static bool devmem_svm_range_on_device(struct devmem_vm *vm, struct devmem_range
 	return all;
 }
 
-/**
- * struct devmem_svm_request - what is to be served
- * @va: virtual address
- * @start: a new range may start here; then: start of the range
- * @end: and has to end here; then: end of the range, exclusive
- * @write: translations are to allow writing
- * @prefetch: move memory that the GPU can already use where it is
- * @small: a larger range can't be had, look at the page of @va only
+/* Where a request moves its range: enum drm_devmem_location, NONE to leave it. */
+static u32 devmem_svm_target(struct devmem_range *range,
+			     const struct devmem_svm_request *req)
+{
+	const struct devmem_attrs *attrs = &req->attrs;
+
+	if (!range->base.flags.migrate_devmem ||
+	    attrs->migration == DRM_DEVMEM_MIGRATION_NEVER)
+		return DRM_DEVMEM_LOCATION_NONE;
+	if (req->prefetch)
+		return DRM_DEVMEM_LOCATION_DEVICE;
+	if (req->atomic && attrs->atomic == DRM_DEVMEM_ATOMIC_DEVICE)
+		return DRM_DEVMEM_LOCATION_DEVICE;
+	if (attrs->migration == DRM_DEVMEM_MIGRATION_ON_PREFETCH)
+		return DRM_DEVMEM_LOCATION_NONE;
+	return attrs->preferred == DRM_DEVMEM_PREFERRED_SYSTEM ?
+	       DRM_DEVMEM_LOCATION_SYSTEM : DRM_DEVMEM_LOCATION_DEVICE;
+}
+
+/* Move a range to where a request wants it, as far as that can be done. */
+static void devmem_svm_range_move(struct devmem_vm *vm, struct devmem_range *range,
+				  const struct devmem_svm_request *req)
+{
+	u64 bytes = 0;
+
+	switch (devmem_svm_target(range, req)) {
+	case DRM_DEVMEM_LOCATION_DEVICE:
+		devmem_svm_range_migrate(vm, range);
+		break;
+	case DRM_DEVMEM_LOCATION_SYSTEM:
+		if (!mmget_not_zero(vm->svm.mm))
+			break;
+		devmem_svm_settle(vm, req->start, req->end, DRM_DEVMEM_LOCATION_SYSTEM,
+				  DEVMEM_TRIGGER_GPU_FAULT, &bytes);
+		mmput(vm->svm.mm);
+		break;
+	}
+}
+
+/*
+ * The range is mapped; can the atomic be executed? Memory that has to be on the
+ * device for it gets some tries to come there.
  */
-struct devmem_svm_request {
-	u64 va;
-	unsigned long start;
-	unsigned long end;
-	bool write;
-	bool prefetch;
-	bool small;
-};
+static int devmem_svm_check_atomic(struct devmem_vm *vm, struct devmem_svm_request *req)
+{
+	if (!req->atomic || !(devmem_pt_query(vm, req->va) & GPU_PTE_NO_ATOMIC))
+		return 0;
+	return ++req->tries < DEVMEM_SVM_ATOMIC_TRIES ? -EAGAIN : -EACCES;
+}
 
 /* Is there nothing to do for a request? */
 static bool devmem_svm_range_satisfies(struct devmem_vm *vm, struct devmem_range *range,
 				       const struct devmem_svm_request *req)
 {
-	if (!devmem_svm_range_serves(vm, range, req->write))
+	if (!devmem_svm_range_serves(vm, range, req))
 		return false;
-	return !req->prefetch || !range->base.flags.migrate_devmem ||
+	return !req->prefetch ||
+	       devmem_svm_target(range, req) != DRM_DEVMEM_LOCATION_DEVICE ||
 	       devmem_svm_range_on_device(vm, range);
 }
 
@@ -384,6 +482,9 @@ static int devmem_svm_serve_once(struct devmem_vm *vm, struct devmem_svm_request
 	int err;
 
 	devmem_svm_collect_garbage(vm);
+	req->attrs = devmem_policy_get(&vm->policy, req->va, &req->start, &req->end);
+	if (req->atomic && req->attrs.atomic == DRM_DEVMEM_ATOMIC_CPU)
+		return -EACCES;
 	if (req->small) {
 		req->start = ALIGN_DOWN(req->va, PAGE_SIZE);
 		req->end = req->start + PAGE_SIZE;
@@ -405,13 +506,13 @@ static int devmem_svm_serve_once(struct devmem_vm *vm, struct devmem_svm_request
 	if (err)
 		return err;
 
-	if (base->flags.migrate_devmem)
-		devmem_svm_range_migrate(vm, range);
-
+	devmem_svm_range_move(vm, range, req);
 	err = drm_gpusvm_get_pages(&vm->svm, &range->pages, vm->svm.mm,
 				   &base->notifier->notifier, req->start, req->end, &ctx);
 	if (!err)
-		err = devmem_svm_range_bind(vm, range, req->write);
+		err = devmem_svm_range_bind(vm, range, req);
+	if (!err)
+		err = devmem_svm_check_atomic(vm, req);
 	/* Unmapped between the garbage collection and here: look again. */
 	if (err == -EFAULT && devmem_svm_range_is_unmapped(range))
 		return -EAGAIN;
@@ -456,7 +557,8 @@ static int devmem_svm_serve(struct devmem_vm *vm, struct devmem_svm_request *req
  * Return: 0 when the access can be retried, -EALREADY when it already could,
  * else why the process may not make it: -ENOENT (nothing mapped), -EPERM
  * (read-only), -EFAULT (no access, or the process has exited), -EIO (device
- * memory of some other kind), -ENOMEM, -ENOSPC, -EAGAIN (kept changing).
+ * memory of some other kind), -EACCES (atomics are ruled out), -ENOMEM, -ENOSPC,
+ * -EAGAIN (kept changing).
  */
 int devmem_svm_fault(struct devmem_vm *vm, u64 va, u8 access)
 {
@@ -464,6 +566,7 @@ int devmem_svm_fault(struct devmem_vm *vm, u64 va, u8 access)
 		.va = va,
 		.end = devmem_svm_end(vm),
 		.write = access == GPU_ACCESS_WRITE || access == GPU_ACCESS_ATOMIC,
+		.atomic = access == GPU_ACCESS_ATOMIC,
 	};
 	int err;
 
@@ -583,7 +686,8 @@ static int devmem_svm_residency_batch(struct devmem_vm *vm, struct hmm_range *ra
 }
 
 /* Evict what holds the device pages that a residency batch has found. */
-static void devmem_svm_evict_found(struct devmem_vm *vm, const struct hmm_range *range)
+static void devmem_svm_evict_found(struct devmem_vm *vm, const struct hmm_range *range,
+				   enum devmem_trigger trigger)
 {
 	unsigned long npages = (range->end - range->start) >> PAGE_SHIFT, i;
 	struct devmem_bo *bo, *last = NULL;
@@ -598,7 +702,7 @@ static void devmem_svm_evict_found(struct devmem_vm *vm, const struct hmm_range 
 		/* The page may be gone by now; its address says where it was. */
 		bo = devmem_vram_get(vm->dm, devmem_region_page_to_vram(vm->dm, page));
 		if (bo && bo != last)
-			devmem_vram_evict(vm->dm, bo, DEVMEM_TRIGGER_PREFETCH);
+			devmem_vram_evict(vm->dm, bo, trigger);
 		if (last)
 			devmem_vram_put(last);
 		last = bo;
@@ -614,6 +718,7 @@ static void devmem_svm_evict_found(struct devmem_vm *vm, const struct hmm_range 
  * @end: end, exclusive, aligned to pages, DEVMEM_SVM_BATCH_BYTES on at most
  * @location: enum drm_devmem_location; with SYSTEM what is on the device is
  *	brought back first, as a whole allocation each
+ * @trigger: why
  * @bytes: where to add how much of the range is at @location
  *
  * Context: process context; the caller has a reference to the users of the
@@ -622,7 +727,7 @@ static void devmem_svm_evict_found(struct devmem_vm *vm, const struct hmm_range 
  * Return: 0, -EBUSY (kept changing), -EFAULT, -ENOMEM.
  */
 int devmem_svm_settle(struct devmem_vm *vm, unsigned long start, unsigned long end,
-		      u32 location, u64 *bytes)
+		      u32 location, enum devmem_trigger trigger, u64 *bytes)
 {
 	unsigned long npages = (end - start) >> PAGE_SHIFT, i;
 	struct hmm_range range = {
@@ -642,7 +747,7 @@ int devmem_svm_settle(struct devmem_vm *vm, unsigned long start, unsigned long e
 		err = devmem_svm_residency_batch(vm, &range, state);
 		if (err)
 			goto out;
-		devmem_svm_evict_found(vm, &range);
+		devmem_svm_evict_found(vm, &range, trigger);
 	}
 	err = devmem_svm_residency_batch(vm, &range, state);
 	for (i = 0; !err && i < npages; i++)

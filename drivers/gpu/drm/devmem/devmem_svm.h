@@ -7,6 +7,8 @@
 #include <linux/sizes.h>
 #include <linux/types.h>
 
+#include "devmem_vram.h"
+
 struct devmem_vm;
 
 /**
@@ -23,6 +25,8 @@ struct devmem_range {
 	bool mapped;
 	/** @writable: these let it write; protected by the notifier lock. */
 	bool writable;
+	/** @atomic: and execute atomics; protected by the notifier lock. */
+	bool atomic;
 };
 
 /* How much devmem_svm_settle() looks at, at most */
@@ -34,7 +38,9 @@ int devmem_svm_fault(struct devmem_vm *vm, u64 va, u8 access);
 int devmem_svm_prefetch(struct devmem_vm *vm, unsigned long *start, unsigned long end,
 			bool write, unsigned long deadline);
 int devmem_svm_settle(struct devmem_vm *vm, unsigned long start, unsigned long end,
-		      u32 location, u64 *bytes);
+		      u32 location, enum devmem_trigger trigger, u64 *bytes);
+void devmem_svm_remove_ranges(struct devmem_vm *vm, unsigned long start,
+			      unsigned long end);
 int devmem_svm_residency(struct devmem_vm *vm, unsigned long start,
 			 unsigned long npages, u8 __user *out);
 

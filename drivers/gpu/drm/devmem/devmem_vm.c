@@ -24,6 +24,7 @@ static void devmem_vm_release(struct kref *kref)
 	devmem_hw_tlb_invalidate(dm, vm->vmid, 0, 1ull << GPU_VA_BITS);
 
 	devmem_prefetch_fini(vm);
+	devmem_policy_fini(&vm->policy);
 	devmem_svm_fini(vm);
 	devmem_pt_fini(vm);
 	drm_pagemap_put(vm->dpagemap);
@@ -166,6 +167,7 @@ static struct devmem_vm *devmem_vm_create(struct devmem_device *dm, u32 flags)
 	if (err)
 		goto err_pt;
 	devmem_prefetch_init(vm);
+	devmem_policy_init(&vm->policy);
 
 	devmem_hw_write(dm, GPU_REG_VMID_ROOT(vm->vmid),
 			devmem_pt_root(vm) | GPU_VMID_ROOT_VALID);

@@ -8,6 +8,7 @@
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
 
+#include "devmem_policy.h"
 #include "devmem_prefetch.h"
 #include "devmem_pt.h"
 #include "devmem_stats.h"
@@ -51,6 +52,8 @@ struct devmem_vm {
 	struct devmem_stats *stats;
 	/** @prefetch: prefetches under way. */
 	struct devmem_prefetch_list prefetch;
+	/** @policy: attributes of memory. */
+	struct devmem_policy policy;
 };
 
 int devmem_vm_create_ioctl(struct drm_device *drm, void *data,

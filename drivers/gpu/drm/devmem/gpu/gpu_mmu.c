@@ -22,7 +22,7 @@
 
 #define GPU_PTE_LEAF_BITS	(GPU_PTE_VALID | GPU_PTE_WRITE | GPU_PTE_LEAF | \
 				 GPU_PTE_SYSTEM | GPU_PTE_ACCESSED | \
-				 GPU_PTE_DIRTY | GPU_PTE_ADDR)
+				 GPU_PTE_DIRTY | GPU_PTE_NO_ATOMIC | GPU_PTE_ADDR)
 #define GPU_PTE_TABLE_BITS	(GPU_PTE_VALID | GPU_PTE_ADDR)
 #define GPU_PT_MAX_LEAF_LEVEL	1
 
@@ -93,17 +93,20 @@ static enum gpu_mmu_result gpu_mmu_walk(struct gpu_queue *queue, u64 va,
 
 /* Make a translation of a leaf, after setting the bits that @access sets. */
 static enum gpu_mmu_result gpu_mmu_use_leaf(struct gpu_queue *queue, u64 va,
-					    bool write, __le64 *slot, u64 leaf,
+					    u32 access, __le64 *slot, u64 leaf,
 					    struct gpu_xlat *xlat,
 					    struct gpu_mmu_miss *miss)
 {
 	u64 mask = (1ull << GPU_PT_SHIFT(miss->level)) - 1;
 	u64 addr = (leaf & GPU_PTE_ADDR) | (va & mask & GPU_PAGE_MASK);
+	bool write = gpu_access_writes(access);
 	enum gpu_mmu_result result;
 	u64 used = leaf | GPU_PTE_ACCESSED;
 	__le64 old = cpu_to_le64(leaf);
 
 	if (write && !(leaf & GPU_PTE_WRITE))
+		return GPU_MMU_FAULT;
+	if (access == GPU_ACCESS_ATOMIC && leaf & GPU_PTE_NO_ATOMIC)
 		return GPU_MMU_FAULT;
 
 	xlat->page = NULL;
@@ -120,6 +123,7 @@ static enum gpu_mmu_result gpu_mmu_use_leaf(struct gpu_queue *queue, u64 va,
 		return GPU_MMU_AGAIN;
 
 	xlat->writable = used & GPU_PTE_WRITE;
+	xlat->no_atomic = used & GPU_PTE_NO_ATOMIC;
 	xlat->dirty = used & GPU_PTE_DIRTY;
 	return GPU_MMU_OK;
 }
@@ -157,7 +161,8 @@ enum gpu_mmu_result devmem_gpu_mmu_translate(struct gpu_queue *queue, u64 va,
 	u64 leaf;
 
 	if (tlb->tag == (va >> GPU_PAGE_SHIFT) + 1 &&
-	    (!write || (tlb->xlat.writable && tlb->xlat.dirty))) {
+	    (!write || (tlb->xlat.writable && tlb->xlat.dirty)) &&
+	    (access != GPU_ACCESS_ATOMIC || !tlb->xlat.no_atomic)) {
 		*xlat = tlb->xlat;
 		return GPU_MMU_OK;
 	}
@@ -165,7 +170,7 @@ enum gpu_mmu_result devmem_gpu_mmu_translate(struct gpu_queue *queue, u64 va,
 	*miss = (struct gpu_mmu_miss){};
 	result = gpu_mmu_walk(queue, va, &slot, &leaf, miss);
 	if (result == GPU_MMU_OK)
-		result = gpu_mmu_use_leaf(queue, va, write, slot, leaf, xlat,
+		result = gpu_mmu_use_leaf(queue, va, access, slot, leaf, xlat,
 					  miss);
 	if (result == GPU_MMU_OK) {
 		tlb->tag = (va >> GPU_PAGE_SHIFT) + 1;

@@ -52,12 +52,14 @@ struct gpu_ring {
  * @page: CPU address of a page of VRAM, NULL for system memory
  * @bus: bus address of a page of system memory
  * @writable: the page may be written
+ * @no_atomic: but not by atomics
  * @dirty: the DIRTY bit of the entry is known to be set
  */
 struct gpu_xlat {
 	void *page;
 	u64 bus;
 	bool writable;
+	bool no_atomic;
 	bool dirty;
 };
 

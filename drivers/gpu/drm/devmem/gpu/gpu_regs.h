@@ -115,6 +115,7 @@
 #define GPU_PTE_SYSTEM			BIT_ULL(3)	/* leaf: bus address, else VRAM */
 #define GPU_PTE_ACCESSED		BIT_ULL(4)	/* leaf */
 #define GPU_PTE_DIRTY			BIT_ULL(5)	/* leaf */
+#define GPU_PTE_NO_ATOMIC		BIT_ULL(6)	/* leaf: atomics are not allowed */
 #define GPU_PTE_ADDR			0x00fffffffffff000ull
 
 /* gpu_fault.access and gpu_job.access: the values of enum drm_devmem_access */

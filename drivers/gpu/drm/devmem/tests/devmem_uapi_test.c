@@ -113,6 +113,35 @@ static void devmem_uapi_test_prefetch(struct kunit *test)
 	DEVMEM_UAPI_FIELD(test, drm_devmem_prefetch_result, done, 12);
 }
 
+static void devmem_uapi_test_madvise(struct kunit *test)
+{
+	DEVMEM_UAPI_SIZE(test, drm_devmem_madvise, 40);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_madvise, vm_id, 0);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_madvise, flags, 4);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_madvise, addr, 8);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_madvise, length, 16);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_madvise, attr, 24);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_madvise, value, 28);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_madvise, reserved, 32);
+
+	DEVMEM_UAPI_SIZE(test, drm_devmem_attrs, 32);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_attrs, start, 0);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_attrs, end, 8);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_attrs, preferred, 16);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_attrs, migration, 20);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_attrs, atomic, 24);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_attrs, pad, 28);
+
+	DEVMEM_UAPI_SIZE(test, drm_devmem_query_attrs, 40);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_query_attrs, vm_id, 0);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_query_attrs, flags, 4);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_query_attrs, addr, 8);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_query_attrs, length, 16);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_query_attrs, num, 24);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_query_attrs, pad, 28);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_query_attrs, data, 32);
+}
+
 static void devmem_uapi_test_command(struct kunit *test)
 {
 	DEVMEM_UAPI_SIZE(test, drm_devmem_cmd, DRM_DEVMEM_CMD_SIZE);
@@ -144,6 +173,8 @@ static void devmem_uapi_test_ioctls(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, DRM_IOCTL_DEVMEM_QUERY_RESIDENCY, 0x40206447);
 	KUNIT_EXPECT_EQ(test, DRM_IOCTL_DEVMEM_QUERY_STATS, 0xc0106448);
 	KUNIT_EXPECT_EQ(test, DRM_IOCTL_DEVMEM_PREFETCH, 0x40306449);
+	KUNIT_EXPECT_EQ(test, DRM_IOCTL_DEVMEM_MADVISE, 0x4028644a);
+	KUNIT_EXPECT_EQ(test, DRM_IOCTL_DEVMEM_QUERY_ATTRS, 0xc028644b);
 }
 
 /* What driver and device have in common, and what of it userspace sees */
@@ -171,6 +202,7 @@ static struct kunit_case devmem_uapi_test_cases[] = {
 	KUNIT_CASE(devmem_uapi_test_exec),
 	KUNIT_CASE(devmem_uapi_test_queries),
 	KUNIT_CASE(devmem_uapi_test_prefetch),
+	KUNIT_CASE(devmem_uapi_test_madvise),
 	KUNIT_CASE(devmem_uapi_test_command),
 	KUNIT_CASE(devmem_uapi_test_ioctls),
 	KUNIT_CASE(devmem_uapi_test_device),

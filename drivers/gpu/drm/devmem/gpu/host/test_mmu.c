@@ -122,10 +122,11 @@ static void test_large_leaf(struct machine *m)
 static void test_malformed_entries(struct machine *m)
 {
 	static const u64 undefined[] = {
-		1ull << 6, 1ull << 11, 1ull << 56, 1ull << 63,
+		1ull << 7, 1ull << 11, 1ull << 56, 1ull << 63,
 	};
 	static const u64 leaf_only[] = {
 		GPU_PTE_WRITE, GPU_PTE_SYSTEM, GPU_PTE_ACCESSED, GPU_PTE_DIRTY,
+		GPU_PTE_NO_ATOMIC,
 	};
 	u64 va = 0x0123456789a00000ull, old;
 	u64 vram = machine_alloc(m, 512);

@@ -1,0 +1,418 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Copyright (c) 2026 devmem developers */
+
+#include <drm/devmem_drm.h>
+#include <drm/drm_device.h>
+#include <drm/drm_file.h>
+#include <drm/drm_print.h>
+#include <kunit/visibility.h>
+#include <linux/sched/mm.h>
+#include <linux/uaccess.h>
+
+#include "devmem_device.h"
+#include "devmem_policy.h"
+#include "devmem_svm.h"
+#include "devmem_vm.h"
+
+/**
+ * DOC: Attributes of memory
+ *
+ * What a program asked for by madvise is kept apart from the ranges that the GPU
+ * uses: ranges come and go with faults, attributes stay. A maple tree holds them,
+ * all attributes of an address packed into one value entry. Stretches with the
+ * default have no entry, so that a VM that never asked for anything has an empty
+ * tree.
+ *
+ * Attributes belong to a mapping of the process. When it is unmapped, an MMU
+ * notifier takes them out, and whatever is mapped there next starts with the
+ * default. To be split by mprotect() changes nothing. The notifier can't wait for
+ * memory. Should the tree need some that can't be had at once, all attributes of
+ * the VM are dropped: they are advice, and none is better than a wrong one.
+ *
+ * Setting attributes holds the mmap lock for reading and looks for holes first.
+ * So the memory can't be unmapped, and its attributes not be taken out, before
+ * they are in.
+ *
+ * A range of the GPU lies within one stretch of equal attributes. Setting removes
+ * the ranges that it touches, after the tree has changed; the GPU faults, and the
+ * fault finds the new attributes.
+ */
+
+/* Unpacked, an entry has a byte for each attribute. */
+#define DEVMEM_POLICY_BITS	8
+
+static u32 devmem_policy_pack(struct devmem_attrs attrs)
+{
+	return attrs.preferred | attrs.migration << DEVMEM_POLICY_BITS |
+	       attrs.atomic << 2 * DEVMEM_POLICY_BITS;
+}
+
+static struct devmem_attrs devmem_policy_unpack(void *entry)
+{
+	unsigned long packed = entry ? xa_to_value(entry) : 0;
+
+	return (struct devmem_attrs) {
+		.preferred = packed,
+		.migration = packed >> DEVMEM_POLICY_BITS,
+		.atomic = packed >> 2 * DEVMEM_POLICY_BITS,
+	};
+}
+
+/**
+ * devmem_policy_init() - start with the default everywhere
+ * @policy: the attributes
+ */
+void devmem_policy_init(struct devmem_policy *policy)
+{
+	mutex_init(&policy->lock);
+	mt_init(&policy->tree);
+}
+EXPORT_SYMBOL_IF_KUNIT(devmem_policy_init);
+
+/**
+ * devmem_policy_fini() - drop all attributes
+ * @policy: the attributes
+ *
+ * Context: process context; waits for MMU notifiers.
+ */
+void devmem_policy_fini(struct devmem_policy *policy)
+{
+	if (policy->listening)
+		mmu_interval_notifier_remove(&policy->notifier);
+	mtree_destroy(&policy->tree);
+	mutex_destroy(&policy->lock);
+}
+EXPORT_SYMBOL_IF_KUNIT(devmem_policy_fini);
+
+/**
+ * devmem_policy_get() - read the attributes of an address
+ * @policy: the attributes
+ * @addr: virtual address
+ * @start: cut to where the stretch of these attributes starts
+ * @end: cut to where it ends, exclusive
+ *
+ * Stretches that meet can have the same attributes.
+ *
+ * Context: any but interrupts.
+ *
+ * Return: the attributes.
+ */
+struct devmem_attrs devmem_policy_get(struct devmem_policy *policy, unsigned long addr,
+				      unsigned long *start, unsigned long *end)
+{
+	MA_STATE(mas, &policy->tree, addr, addr);
+	struct devmem_attrs attrs;
+
+	mtree_lock(&policy->tree);
+	attrs = devmem_policy_unpack(mas_walk(&mas));
+	mtree_unlock(&policy->tree);
+
+	*start = max(*start, mas.index);
+	*end = mas.last < *end ? mas.last + 1 : *end;
+	return attrs;
+}
+EXPORT_SYMBOL_IF_KUNIT(devmem_policy_get);
+
+static struct devmem_attrs devmem_policy_change(struct devmem_attrs attrs, u32 attr,
+						u32 value)
+{
+	switch (attr) {
+	case DRM_DEVMEM_ATTR_PREFERRED:
+		attrs.preferred = value;
+		break;
+	case DRM_DEVMEM_ATTR_MIGRATION:
+		attrs.migration = value;
+		break;
+	case DRM_DEVMEM_ATTR_ATOMIC:
+		attrs.atomic = value;
+		break;
+	default:
+		attrs = (struct devmem_attrs) {};
+	}
+	return attrs;
+}
+
+/**
+ * devmem_policy_set() - set an attribute of a range
+ * @policy: the attributes
+ * @start: first virtual address
+ * @end: end, exclusive
+ * @attr: enum drm_devmem_attr
+ * @value: a value of that attribute
+ *
+ * Context: process context; &devmem_policy.lock held.
+ *
+ * Return: 0, or -ENOMEM when it was set in part.
+ */
+int devmem_policy_set(struct devmem_policy *policy, unsigned long start,
+		      unsigned long end, u32 attr, u32 value)
+{
+	unsigned long first, stop;
+	u32 old, new;
+	int err = 0;
+
+	lockdep_assert_held(&policy->lock);
+	for (; !err && start < end; start = stop) {
+		struct devmem_attrs attrs;
+
+		first = start;
+		stop = end;
+		attrs = devmem_policy_get(policy, start, &first, &stop);
+		old = devmem_policy_pack(attrs);
+		new = devmem_policy_pack(devmem_policy_change(attrs, attr, value));
+		if (old != new)
+			err = mtree_store_range(&policy->tree, start, stop - 1,
+						new ? xa_mk_value(new) : NULL,
+						GFP_KERNEL);
+	}
+	return err;
+}
+EXPORT_SYMBOL_IF_KUNIT(devmem_policy_set);
+
+/**
+ * devmem_policy_forget() - go back to the default in a range
+ * @policy: the attributes
+ * @start: first virtual address
+ * @end: end, exclusive
+ *
+ * Context: MMU notifiers; does not sleep.
+ */
+void devmem_policy_forget(struct devmem_policy *policy, unsigned long start,
+			  unsigned long end)
+{
+	unsigned long index = start;
+
+	if (!mt_find(&policy->tree, &index, end - 1))
+		return;
+	if (mtree_store_range(&policy->tree, start, end - 1, NULL, GFP_NOWAIT))
+		mtree_destroy(&policy->tree);
+}
+EXPORT_SYMBOL_IF_KUNIT(devmem_policy_forget);
+
+static bool devmem_policy_invalidate(struct mmu_interval_notifier *mni,
+				     const struct mmu_notifier_range *range,
+				     unsigned long cur_seq)
+{
+	mmu_interval_set_seq(mni, cur_seq);
+	if (range->event == MMU_NOTIFY_UNMAP)
+		devmem_policy_forget(container_of(mni, struct devmem_policy, notifier),
+				     range->start, range->end);
+	return true;
+}
+
+static const struct mmu_interval_notifier_ops devmem_policy_notifier_ops = {
+	.invalidate = devmem_policy_invalidate,
+};
+
+/* Hear of unmapped memory from now on. */
+static int devmem_policy_listen(struct devmem_vm *vm)
+{
+	struct devmem_policy *policy = &vm->policy;
+	int err;
+
+	lockdep_assert_held(&policy->lock);
+	if (policy->listening)
+		return 0;
+	err = mmu_interval_notifier_insert(&policy->notifier, vm->svm.mm,
+					   vm->svm.mm_start, vm->svm.mm_range,
+					   &devmem_policy_notifier_ops);
+	policy->listening = !err;
+	return err;
+}
+
+/* Does the process map all of a range? */
+static bool devmem_policy_is_mapped(struct mm_struct *mm, unsigned long start,
+				    unsigned long end)
+{
+	struct vm_area_struct *vma;
+
+	mmap_assert_locked(mm);
+	for (; start < end; start = vma->vm_end) {
+		vma = vma_lookup(mm, start);
+		if (!vma)
+			return false;
+	}
+	return true;
+}
+
+static int devmem_policy_madvise(struct devmem_vm *vm, const struct drm_devmem_madvise *args)
+{
+	struct mm_struct *mm = vm->svm.mm;
+	int err;
+
+	if (!mmget_not_zero(mm))
+		return -ESRCH;
+
+	mutex_lock(&vm->policy.lock);
+	err = devmem_policy_listen(vm);
+	if (!err) {
+		mmap_read_lock(mm);
+		if (devmem_policy_is_mapped(mm, args->addr, args->addr + args->length))
+			err = devmem_policy_set(&vm->policy, args->addr,
+						args->addr + args->length,
+						args->attr, args->value);
+		else
+			err = -EFAULT;
+		mmap_read_unlock(mm);
+	}
+	mutex_unlock(&vm->policy.lock);
+	mmput(mm);
+
+	/* What was set in part counts, too. */
+	if (!err || err == -ENOMEM)
+		devmem_svm_remove_ranges(vm, args->addr, args->addr + args->length);
+	return err;
+}
+
+static int devmem_policy_check(const struct drm_devmem_madvise *args)
+{
+	u32 max = 0;
+
+	if (args->flags || args->reserved)
+		return -EINVAL;
+	switch (args->attr) {
+	case DRM_DEVMEM_ATTR_PREFERRED:
+		max = DRM_DEVMEM_PREFERRED_DEVICE;
+		break;
+	case DRM_DEVMEM_ATTR_MIGRATION:
+		max = DRM_DEVMEM_MIGRATION_NEVER;
+		break;
+	case DRM_DEVMEM_ATTR_ATOMIC:
+		max = DRM_DEVMEM_ATOMIC_CPU;
+		break;
+	case DRM_DEVMEM_ATTR_RESET:
+		break;
+	default:
+		return -EINVAL;
+	}
+	if (args->value > max)
+		return -EINVAL;
+	if (!args->length || !PAGE_ALIGNED(args->addr | args->length))
+		return -EINVAL;
+	return 0;
+}
+
+/**
+ * devmem_policy_madvise_ioctl() - DRM_IOCTL_DEVMEM_MADVISE
+ * @drm: the DRM device
+ * @data: struct drm_devmem_madvise
+ * @file: the open file
+ *
+ * Return: 0 or a negative error, see the uapi header.
+ */
+int devmem_policy_madvise_ioctl(struct drm_device *drm, void *data, struct drm_file *file)
+{
+	const struct drm_devmem_madvise *args = data;
+	struct devmem_vm *vm;
+	int err;
+
+	err = devmem_policy_check(args);
+	if (err)
+		return err;
+	vm = devmem_vm_lookup(file->driver_priv, args->vm_id);
+	if (!vm)
+		return -ENOENT;
+	err = devmem_vm_check_range(vm, args->addr, args->length);
+	if (!err)
+		err = devmem_policy_madvise(vm, args);
+	devmem_vm_put(vm);
+	return err;
+}
+
+/*
+ * The next stretch from *@start on that differs from the default, cut to @end;
+ * false if there is none. *@start moves behind it.
+ */
+static bool devmem_policy_next(struct devmem_policy *policy, unsigned long *start,
+			       unsigned long end, struct drm_devmem_attrs *out)
+{
+	u32 packed = 0;
+
+	lockdep_assert_held(&policy->lock);
+	while (*start < end) {
+		unsigned long first = *start, stop = end;
+		struct devmem_attrs attrs;
+
+		attrs = devmem_policy_get(policy, *start, &first, &stop);
+		if (packed && devmem_policy_pack(attrs) != packed)
+			break;
+		if (devmem_policy_pack(attrs)) {
+			if (!packed)
+				*out = (struct drm_devmem_attrs) {
+					.start = *start,
+					.preferred = attrs.preferred,
+					.migration = attrs.migration,
+					.atomic = attrs.atomic,
+				};
+			out->end = stop;
+			packed = devmem_policy_pack(attrs);
+		}
+		*start = stop;
+	}
+	return packed;
+}
+
+/* Context: &devmem_policy.lock held; copies to user memory. */
+static int devmem_policy_query(struct devmem_policy *policy,
+			       struct drm_devmem_query_attrs *args)
+{
+	struct drm_devmem_attrs __user *out = u64_to_user_ptr(args->data);
+	unsigned long start = args->addr, end = args->addr + args->length;
+	struct drm_devmem_attrs attrs;
+	u32 room = args->num;
+
+	for (args->num = 0; devmem_policy_next(policy, &start, end, &attrs); args->num++)
+		if (args->num < room && copy_to_user(&out[args->num], &attrs, sizeof(attrs)))
+			return -EFAULT;
+	return 0;
+}
+
+/**
+ * devmem_policy_query_ioctl() - DRM_IOCTL_DEVMEM_QUERY_ATTRS
+ * @drm: the DRM device
+ * @data: struct drm_devmem_query_attrs
+ * @file: the open file
+ *
+ * Return: 0 or a negative error, see the uapi header.
+ */
+int devmem_policy_query_ioctl(struct drm_device *drm, void *data, struct drm_file *file)
+{
+	struct drm_devmem_query_attrs *args = data;
+	struct devmem_vm *vm;
+	int err;
+
+	if (args->flags || args->pad || !args->length ||
+	    !PAGE_ALIGNED(args->addr | args->length))
+		return -EINVAL;
+	vm = devmem_vm_lookup(file->driver_priv, args->vm_id);
+	if (!vm)
+		return -ENOENT;
+	err = devmem_vm_check_range(vm, args->addr, args->length);
+	if (!err) {
+		mutex_lock(&vm->policy.lock);
+		err = devmem_policy_query(&vm->policy, args);
+		mutex_unlock(&vm->policy.lock);
+	}
+	devmem_vm_put(vm);
+	return err;
+}
+
+/**
+ * devmem_policy_print() - print all attributes of a VM
+ * @vm: the VM
+ * @p: where to
+ *
+ * Context: process context; takes &devmem_policy.lock.
+ */
+void devmem_policy_print(struct devmem_vm *vm, struct drm_printer *p)
+{
+	unsigned long start = 0, end = vm->svm.mm_start + vm->svm.mm_range;
+	struct drm_devmem_attrs attrs;
+
+	mutex_lock(&vm->policy.lock);
+	while (devmem_policy_next(&vm->policy, &start, end, &attrs))
+		drm_printf(p, "  attributes %#llx-%#llx preferred %u migration %u atomic %u\n",
+			   attrs.start, attrs.end, attrs.preferred, attrs.migration,
+			   attrs.atomic);
+	mutex_unlock(&vm->policy.lock);
+}
