@@ -555,6 +555,9 @@ static void test_ping_pong(void)
 	const int rounds = 20;
 	int i;
 
+	/* Else thrash control would keep it in system memory after some rounds. */
+	igt_devmem_madvise(d.fd, d.vm, word, 64 * KIB, DRM_DEVMEM_ATTR_PREFERRED,
+			   DRM_DEVMEM_PREFERRED_DEVICE);
 	for (i = 0; i < rounds; i++) {
 		++*word;
 		igt_assert(igt_devmem_location_is(&d, word, 8, DRM_DEVMEM_LOCATION_SYSTEM));

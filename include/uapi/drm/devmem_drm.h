@@ -371,6 +371,10 @@ struct drm_devmem_stats {
 	__u64 invalidations;
 	/** @fault_ns: nanoseconds spent serving GPU faults. */
 	__u64 fault_ns;
+	/** @bounces: ranges that the GPU wanted back after the CPU had taken them. */
+	__u64 bounces;
+	/** @pins: ranges kept in system memory for a time since they bounced too often. */
+	__u64 pins;
 };
 
 /**

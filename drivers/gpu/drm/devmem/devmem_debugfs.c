@@ -29,7 +29,8 @@
  * ``vms``
  *     Each VM with its statistics and its ranges: start and end address, and
  *     whether the GPU has no translations (``-``), some for reading (``r``) or
- *     some for writing (``rw``). Before them, where a program asked for it,
+ *     some for writing (``rw``), to how many bytes on the device, and whether
+ *     it is pinned in system memory because it bounced too often. Before them, where a program asked for it,
  *     attributes of memory, by the numbers of the uapi header.
  *
  * ``queues``
@@ -77,6 +78,7 @@ static void devmem_debugfs_print_stats(struct devmem_stats *stats,
 	drm_printf(p, "  evicted: %llu bytes in %llu\n",
 		   s.evicted_bytes, s.evicted_count);
 	drm_printf(p, "  invalidations: %llu\n", s.invalidations);
+	drm_printf(p, "  bounces: %llu pins %llu\n", s.bounces, s.pins);
 }
 
 static void devmem_debugfs_print_range(struct drm_gpusvm_range *base,
@@ -87,8 +89,10 @@ static void devmem_debugfs_print_range(struct drm_gpusvm_range *base,
 
 	if (range->mapped)
 		rights = range->writable ? "rw" : "r";
-	drm_printf(p, "  range %#lx-%#lx %s\n", drm_gpusvm_range_start(base),
-		   drm_gpusvm_range_end(base), rights);
+	drm_printf(p, "  range %#lx-%#lx %s device %lu of %lu bytes%s\n",
+		   drm_gpusvm_range_start(base), drm_gpusvm_range_end(base), rights,
+		   devmem_svm_device_pages(range) << PAGE_SHIFT,
+		   drm_gpusvm_range_size(base), range->pinned ? " pinned" : "");
 }
 
 static void devmem_debugfs_print_vm(struct devmem_vm *vm, struct drm_printer *p)

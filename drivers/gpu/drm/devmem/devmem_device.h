@@ -12,6 +12,7 @@
 #include "devmem_fault.h"
 #include "devmem_hw.h"
 #include "devmem_region.h"
+#include "devmem_thrash.h"
 #include "devmem_vram.h"
 #include "gpu/gpu_regs.h"
 
@@ -77,6 +78,8 @@ struct devmem_device {
 	unsigned long chunk_sizes[3];
 	/** @num_chunks: entries of @chunk_sizes. */
 	int num_chunks;
+	/** @thrash: when memory counts as thrashing. */
+	struct devmem_thrash_params thrash;
 	/** @job_timeout_ms: a batch that runs longer is reset. */
 	unsigned int job_timeout_ms;
 	/** @timeout_wq: resets queues and ends prefetches. */

@@ -178,6 +178,7 @@ static int devmem_drv_init_device(struct devmem_device *dm)
 	xa_init_flags(&dm->queues, XA_FLAGS_ALLOC);
 	dm->job_timeout_ms = job_timeout_ms;
 	devmem_drv_set_chunk_sizes(dm);
+	devmem_thrash_get_params(&dm->thrash);
 
 	err = devmem_queue_init(dm);
 	if (err)

@@ -8,6 +8,7 @@
 #include "devmem_fault.h"
 #include "devmem_queue.h"
 #include "devmem_svm.h"
+#include "devmem_trace.h"
 #include "devmem_vm.h"
 
 /**
@@ -28,6 +29,7 @@ static void devmem_fault_work(struct work_struct *work)
 	struct gpu_fault entry;
 	struct devmem_vm *vm;
 	int err = -ENOENT;
+	u64 ns;
 
 	spin_lock(&fault->lock);
 	entry = fault->entry;
@@ -41,8 +43,10 @@ static void devmem_fault_work(struct work_struct *work)
 			devmem_stats_add(vm->stats, DEVMEM_STAT_GPU_FAULTS_SPURIOUS, 1);
 		else if (err)
 			devmem_stats_add(vm->stats, DEVMEM_STAT_GPU_FAULTS_FAILED, 1);
-		devmem_stats_add(vm->stats, DEVMEM_STAT_FAULT_NS,
-				 ktime_to_ns(ktime_sub(ktime_get(), start)));
+		ns = ktime_to_ns(ktime_sub(ktime_get(), start));
+		devmem_stats_add(vm->stats, DEVMEM_STAT_FAULT_NS, ns);
+		trace_devmem_fault(vm->vmid, fault->hwq, le64_to_cpu(entry.va),
+				   entry.access, err == -EALREADY ? 0 : err, ns);
 	}
 
 	/* The hardware drops an answer to a fault that was aborted meanwhile. */

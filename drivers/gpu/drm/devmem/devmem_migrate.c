@@ -9,6 +9,7 @@
 #include "devmem_device.h"
 #include "devmem_migrate.h"
 #include "devmem_stats.h"
+#include "devmem_trace.h"
 #include "devmem_vm.h"
 
 /**
@@ -151,15 +152,21 @@ static int devmem_migrate_copy_to_ram(struct page **pages,
 {
 	struct devmem_bo *bo = devmem_migrate_first_bo(pages, npages);
 	enum devmem_trigger trigger = DEVMEM_TRIGGER_CPU_FAULT;
+	ktime_t start = ktime_get();
 	u64 bytes = 0;
 	int err;
 
 	err = devmem_migrate_copy(pages, addrs, npages, false, &bytes);
-	if (err || !bo || !bo->stats)
+	if (!bo)
 		return err;
 
 	if (READ_ONCE(bo->evictor) == current)
 		trigger = READ_ONCE(bo->trigger);
+	trace_devmem_migrate(bo->vmid, bo->va, false, trigger, bytes, err,
+			     ktime_to_ns(ktime_sub(ktime_get(), start)));
+	if (err || !bo->stats)
+		return err;
+
 	if (trigger == DEVMEM_TRIGGER_EVICTION)
 		devmem_stats_add(bo->stats, DEVMEM_STAT_EVICTED_BYTES, bytes);
 	else
@@ -176,16 +183,21 @@ static const struct drm_pagemap_devmem_ops devmem_migrate_devmem_ops = {
 	.copy_to_ram = devmem_migrate_copy_to_ram,
 };
 
-/* Called with the mmap lock of @mm and a reference to its users. */
-static int devmem_migrate_locked(struct devmem_device *dm, struct mm_struct *mm,
-				 unsigned long start, unsigned long end,
-				 unsigned long timeslice_ms,
-				 struct devmem_stats *stats)
+/*
+ * Called with the mmap lock of @mm and a reference to its users. @vm is NULL when
+ * somebody else asks.
+ */
+static int devmem_migrate_locked(struct devmem_device *dm, struct devmem_vm *vm,
+				 struct mm_struct *mm, unsigned long start,
+				 unsigned long end, unsigned long timeslice_ms,
+				 enum devmem_trigger trigger)
 {
+	struct devmem_stats *stats = vm ? vm->stats : NULL;
 	struct drm_pagemap_migrate_details details = {
 		.timeslice_ms = timeslice_ms,
 		.can_migrate_same_pagemap = true,
 	};
+	ktime_t begin = ktime_get();
 	struct devmem_bo *bo;
 	bool used;
 	int idx, err;
@@ -198,6 +210,8 @@ static int devmem_migrate_locked(struct devmem_device *dm, struct mm_struct *mm,
 		err = PTR_ERR(bo);
 		goto out;
 	}
+	bo->vmid = vm ? vm->vmid : 0;
+	bo->va = start;
 	drm_pagemap_devmem_init(&bo->devmem, dm->hw.dev, &devmem_migrate_devmem_ops,
 				&dm->region.dpagemap, end - start, NULL);
 	devmem_vram_set_ready(bo);
@@ -210,6 +224,9 @@ static int devmem_migrate_locked(struct devmem_device *dm, struct mm_struct *mm,
 		devmem_stats_add(stats, DEVMEM_STAT_TO_DEVICE_COUNT, 1);
 		devmem_stats_add(stats, DEVMEM_STAT_TO_DEVICE_BYTES, end - start);
 	}
+	if (err || used)
+		trace_devmem_migrate(bo->vmid, start, true, trigger, end - start, err,
+				     ktime_to_ns(ktime_sub(ktime_get(), begin)));
 	devmem_vram_put(bo);
 out:
 	drm_dev_exit(idx);
@@ -221,8 +238,8 @@ static int devmem_migrate_populate_mm(struct drm_pagemap *dpagemap,
 				      struct mm_struct *mm,
 				      unsigned long timeslice_ms)
 {
-	return devmem_migrate_locked(devmem_migrate_to_devmem(dpagemap), mm, start,
-				     end, timeslice_ms, NULL);
+	return devmem_migrate_locked(devmem_migrate_to_devmem(dpagemap), NULL, mm, start,
+				     end, timeslice_ms, DEVMEM_TRIGGER_PEER);
 }
 
 static void devmem_migrate_destroy(struct drm_pagemap *dpagemap,
@@ -244,6 +261,7 @@ const struct drm_pagemap_ops devmem_migrate_pagemap_ops = {
  * @vm: the VM, with device memory
  * @start: first virtual address
  * @end: end, exclusive; the size is one of the chunk sizes
+ * @trigger: why
  *
  * Context: process context; takes the mmap lock.
  *
@@ -252,7 +270,7 @@ const struct drm_pagemap_ops devmem_migrate_pagemap_ops = {
  * -EFAULT (the process has exited), -ENODEV, -ENOENT.
  */
 int devmem_migrate_to_device(struct devmem_vm *vm, unsigned long start,
-			     unsigned long end)
+			     unsigned long end, enum devmem_trigger trigger)
 {
 	struct mm_struct *mm = vm->svm.mm;
 	int err;
@@ -260,7 +278,7 @@ int devmem_migrate_to_device(struct devmem_vm *vm, unsigned long start,
 	if (!mmget_not_zero(mm))
 		return -EFAULT;
 	mmap_read_lock(mm);
-	err = devmem_migrate_locked(vm->dm, mm, start, end, 0, vm->stats);
+	err = devmem_migrate_locked(vm->dm, vm, mm, start, end, 0, trigger);
 	mmap_read_unlock(mm);
 	mmput(mm);
 

@@ -5,11 +5,13 @@
 
 #include <drm/drm_pagemap.h>
 
+#include "devmem_vram.h"
+
 struct devmem_vm;
 
 extern const struct drm_pagemap_ops devmem_migrate_pagemap_ops;
 
 int devmem_migrate_to_device(struct devmem_vm *vm, unsigned long start,
-			     unsigned long end);
+			     unsigned long end, enum devmem_trigger trigger);
 
 #endif /* _DEVMEM_MIGRATE_H_ */

@@ -23,6 +23,8 @@ struct drm_devmem_stats;
  * @DEVMEM_STAT_EVICTED_COUNT: allocations evicted
  * @DEVMEM_STAT_INVALIDATIONS: GPU mappings of ranges taken away
  * @DEVMEM_STAT_FAULT_NS: nanoseconds spent serving GPU faults
+ * @DEVMEM_STAT_BOUNCES: ranges that the GPU wanted back from the CPU
+ * @DEVMEM_STAT_PINS: ranges that were pinned, since they bounced too often
  * @DEVMEM_STAT_NUM: number of counters
  */
 enum devmem_stat {
@@ -38,6 +40,8 @@ enum devmem_stat {
 	DEVMEM_STAT_EVICTED_COUNT,
 	DEVMEM_STAT_INVALIDATIONS,
 	DEVMEM_STAT_FAULT_NS,
+	DEVMEM_STAT_BOUNCES,
+	DEVMEM_STAT_PINS,
 	DEVMEM_STAT_NUM,
 };
 

@@ -10,6 +10,7 @@
 #include "devmem_device.h"
 #include "devmem_migrate.h"
 #include "devmem_svm.h"
+#include "devmem_trace.h"
 #include "devmem_vm.h"
 
 /**
@@ -125,6 +126,31 @@ static void devmem_svm_invalidate_end(struct devmem_vm *vm, struct devmem_range 
 	spin_unlock(&vm->gc_lock);
 }
 
+/**
+ * devmem_svm_device_pages() - how much of a range the GPU uses in device memory
+ * @range: the range
+ *
+ * Context: &drm_gpusvm.notifier_lock held.
+ *
+ * Return: pages; 0 if the GPU has no translations.
+ */
+unsigned long devmem_svm_device_pages(struct devmem_range *range)
+{
+	unsigned long npages = devmem_svm_range_pages(range), found = 0, i, j;
+
+	lockdep_assert_held(&range->base.gpusvm->notifier_lock);
+	if (!range->mapped)
+		return 0;
+	for (i = 0, j = 0; i < npages; j++) {
+		const struct drm_pagemap_addr *addr = &range->pages.dma_addr[j];
+
+		if (addr->proto != DRM_INTERCONNECT_SYSTEM)
+			found += 1ul << addr->order;
+		i += 1ul << addr->order;
+	}
+	return found;
+}
+
 /*
  * The CPU page table changes: the GPU must be done with the old pages when this
  * returns. In order: no translation in the page table, none in the TLB, none in
@@ -147,11 +173,16 @@ static void devmem_svm_invalidate(struct drm_gpusvm *gpusvm,
 
 	r = first;
 	drm_gpusvm_for_each_range(r, notifier, start, end) {
+		if (mmu_range->event == MMU_NOTIFY_MIGRATE &&
+		    devmem_svm_device_pages(to_devmem_range(r)))
+			to_devmem_range(r)->taken = true;
 		if (!devmem_svm_range_zap(vm, to_devmem_range(r)))
 			continue;
 		tlb_start = min(tlb_start, drm_gpusvm_range_start(r));
 		tlb_end = max(tlb_end, drm_gpusvm_range_end(r));
 		devmem_stats_add(vm->stats, DEVMEM_STAT_INVALIDATIONS, 1);
+		trace_devmem_invalidate(vm->vmid, drm_gpusvm_range_start(r),
+					drm_gpusvm_range_end(r), mmu_range->event);
 	}
 	if (tlb_end)
 		devmem_hw_tlb_invalidate(vm->dm, vm->vmid, tlb_start, tlb_end);
@@ -166,30 +197,6 @@ static const struct drm_gpusvm_ops devmem_svm_ops = {
 	.range_free = devmem_svm_range_free,
 	.invalidate = devmem_svm_invalidate,
 };
-
-/**
- * devmem_svm_init() - mirror the current process
- * @vm: the VM
- *
- * Return: 0 or a negative error.
- */
-int devmem_svm_init(struct devmem_vm *vm)
-{
-	int err;
-
-	INIT_LIST_HEAD(&vm->gc_list);
-	spin_lock_init(&vm->gc_lock);
-	mutex_init(&vm->lock);
-	err = drm_gpusvm_init(&vm->svm, "devmem", current->mm, 0,
-			      min(current->mm->task_size, 1ul << GPU_VA_BITS),
-			      DEVMEM_SVM_NOTIFIER_SIZE, &devmem_svm_ops,
-			      vm->dm->chunk_sizes, vm->dm->num_chunks);
-	if (err)
-		mutex_destroy(&vm->lock);
-	else
-		drm_gpusvm_driver_set_lock(&vm->svm, &vm->lock);
-	return err;
-}
 
 /* Give up the pages of a range and make sure that the GPU does not use them. */
 static void devmem_svm_range_unmap(struct devmem_vm *vm, struct devmem_range *range)
@@ -208,6 +215,64 @@ static void devmem_svm_range_unmap(struct devmem_vm *vm, struct devmem_range *ra
 			       devmem_svm_range_pages(range), &ctx);
 }
 
+/* The GPU gets another chance to have the range on the device. */
+static u64 devmem_svm_range_unpin(struct devmem_vm *vm, struct devmem_range *range, u64 now)
+{
+	if (!range->pinned)
+		return U64_MAX;
+	if (devmem_thrash_pinned(&range->thrash, now))
+		return range->thrash.until;
+	range->pinned = false;
+	devmem_svm_range_unmap(vm, range);
+	return U64_MAX;
+}
+
+static void devmem_svm_unpin_work(struct work_struct *work)
+{
+	struct devmem_vm *vm = container_of(to_delayed_work(work), struct devmem_vm,
+					    unpin_work);
+	u64 now = ktime_get_ns(), next = U64_MAX;
+	struct drm_gpusvm_notifier *notifier;
+	struct drm_gpusvm_range *range;
+
+	mutex_lock(&vm->lock);
+	drm_gpusvm_for_each_notifier(notifier, &vm->svm, 0, ULONG_MAX) {
+		range = NULL;
+		drm_gpusvm_for_each_range(range, notifier, 0, ULONG_MAX)
+			next = min(next, devmem_svm_range_unpin(vm, to_devmem_range(range),
+								now));
+	}
+	if (next != U64_MAX)
+		queue_delayed_work(system_dfl_wq, &vm->unpin_work,
+				   nsecs_to_jiffies(next - now) + 1);
+	mutex_unlock(&vm->lock);
+}
+
+/**
+ * devmem_svm_init() - mirror the current process
+ * @vm: the VM
+ *
+ * Return: 0 or a negative error.
+ */
+int devmem_svm_init(struct devmem_vm *vm)
+{
+	int err;
+
+	INIT_LIST_HEAD(&vm->gc_list);
+	spin_lock_init(&vm->gc_lock);
+	mutex_init(&vm->lock);
+	INIT_DELAYED_WORK(&vm->unpin_work, devmem_svm_unpin_work);
+	err = drm_gpusvm_init(&vm->svm, "devmem", current->mm, 0,
+			      min(current->mm->task_size, 1ul << GPU_VA_BITS),
+			      DEVMEM_SVM_NOTIFIER_SIZE, &devmem_svm_ops,
+			      vm->dm->chunk_sizes, vm->dm->num_chunks);
+	if (err)
+		mutex_destroy(&vm->lock);
+	else
+		drm_gpusvm_driver_set_lock(&vm->svm, &vm->lock);
+	return err;
+}
+
 /**
  * devmem_svm_fini() - end the mirror
  * @vm: the VM; no queue runs on it any more
@@ -219,6 +284,7 @@ void devmem_svm_fini(struct devmem_vm *vm)
 	struct drm_gpusvm_notifier *notifier;
 	struct drm_gpusvm_range *range;
 
+	cancel_delayed_work_sync(&vm->unpin_work);
 	mutex_lock(&vm->lock);
 	drm_gpusvm_for_each_notifier(notifier, &vm->svm, 0, ULONG_MAX) {
 		range = NULL;
@@ -379,32 +445,57 @@ out:
  * Move the memory of a range to the device, if that can be done. What is swapped
  * out or on another device has to come to system memory first.
  */
-static void devmem_svm_range_migrate(struct devmem_vm *vm, struct devmem_range *range)
+static void devmem_svm_range_migrate(struct devmem_vm *vm, struct devmem_range *range,
+				     enum devmem_trigger trigger)
 {
 	unsigned long start = drm_gpusvm_range_start(&range->base);
 	unsigned long end = drm_gpusvm_range_end(&range->base);
 
-	if (devmem_migrate_to_device(vm, start, end) == -EBUSY &&
+	if (devmem_migrate_to_device(vm, start, end, trigger) == -EBUSY &&
 	    !drm_gpusvm_range_evict(&vm->svm, &range->base))
-		devmem_migrate_to_device(vm, start, end);
+		devmem_migrate_to_device(vm, start, end, trigger);
 }
 
-/* Does all of a range use memory of the device? */
 static bool devmem_svm_range_on_device(struct devmem_vm *vm, struct devmem_range *range)
 {
-	unsigned long npages = devmem_svm_range_pages(range), i, j;
 	bool all;
 
 	drm_gpusvm_notifier_lock(&vm->svm);
-	all = range->mapped;
-	for (i = 0, j = 0; all && i < npages; j++) {
-		const struct drm_pagemap_addr *addr = &range->pages.dma_addr[j];
-
-		all = addr->proto != DRM_INTERCONNECT_SYSTEM;
-		i += 1ul << addr->order;
-	}
+	all = devmem_svm_device_pages(range) == devmem_svm_range_pages(range);
 	drm_gpusvm_notifier_unlock(&vm->svm);
 	return all;
+}
+
+/*
+ * Is a range to stay in system memory for now, because it goes back and forth
+ * too often?
+ */
+static bool devmem_svm_range_is_damped(struct devmem_vm *vm, struct devmem_range *range)
+{
+	struct devmem_thrash *thrash = &range->thrash;
+	u64 now = ktime_get_ns();
+	bool taken;
+
+	lockdep_assert_held(&vm->lock);
+	drm_gpusvm_notifier_lock(&vm->svm);
+	taken = range->taken;
+	range->taken = false;
+	drm_gpusvm_notifier_unlock(&vm->svm);
+
+	if (taken && !devmem_thrash_pinned(thrash, now)) {
+		devmem_stats_add(vm->stats, DEVMEM_STAT_BOUNCES, 1);
+		if (devmem_thrash_bounce(thrash, &vm->dm->thrash, now)) {
+			range->pinned = true;
+			devmem_stats_add(vm->stats, DEVMEM_STAT_PINS, 1);
+			trace_devmem_thrash(vm->vmid, drm_gpusvm_range_start(&range->base),
+					    drm_gpusvm_range_end(&range->base),
+					    thrash->bounces, thrash->until - now);
+			/* One that is queued already may come a little late. */
+			queue_delayed_work(system_dfl_wq, &vm->unpin_work,
+					   nsecs_to_jiffies(thrash->until - now) + 1);
+		}
+	}
+	return devmem_thrash_pinned(thrash, now);
 }
 
 /* Where a request moves its range: enum drm_devmem_location, NONE to leave it. */
@@ -426,6 +517,13 @@ static u32 devmem_svm_target(struct devmem_range *range,
 	       DRM_DEVMEM_LOCATION_SYSTEM : DRM_DEVMEM_LOCATION_DEVICE;
 }
 
+/* Can thrash control overrule a request? Not what a program asked for. */
+static bool devmem_svm_may_damp(const struct devmem_svm_request *req)
+{
+	return !req->prefetch && req->attrs.preferred == DRM_DEVMEM_PREFERRED_DEFAULT &&
+	       !(req->atomic && req->attrs.atomic == DRM_DEVMEM_ATOMIC_DEVICE);
+}
+
 /* Move a range to where a request wants it, as far as that can be done. */
 static void devmem_svm_range_move(struct devmem_vm *vm, struct devmem_range *range,
 				  const struct devmem_svm_request *req)
@@ -434,7 +532,11 @@ static void devmem_svm_range_move(struct devmem_vm *vm, struct devmem_range *ran
 
 	switch (devmem_svm_target(range, req)) {
 	case DRM_DEVMEM_LOCATION_DEVICE:
-		devmem_svm_range_migrate(vm, range);
+		if (devmem_svm_may_damp(req) && devmem_svm_range_is_damped(vm, range))
+			break;
+		devmem_svm_range_migrate(vm, range, req->prefetch ?
+					 DEVMEM_TRIGGER_PREFETCH :
+					 DEVMEM_TRIGGER_GPU_FAULT);
 		break;
 	case DRM_DEVMEM_LOCATION_SYSTEM:
 		if (!mmget_not_zero(vm->svm.mm))

@@ -7,6 +7,7 @@
 #include <linux/sizes.h>
 #include <linux/types.h>
 
+#include "devmem_thrash.h"
 #include "devmem_vram.h"
 
 struct devmem_vm;
@@ -27,6 +28,15 @@ struct devmem_range {
 	bool writable;
 	/** @atomic: and execute atomics; protected by the notifier lock. */
 	bool atomic;
+	/**
+	 * @taken: the CPU side took memory from the device that the GPU used;
+	 * protected by the notifier lock.
+	 */
+	bool taken;
+	/** @pinned: stays in system memory, see &devmem_vm.unpin_work. */
+	bool pinned;
+	/** @thrash: how often that happened. */
+	struct devmem_thrash thrash;
 };
 
 /* How much devmem_svm_settle() looks at, at most */
@@ -39,6 +49,7 @@ int devmem_svm_prefetch(struct devmem_vm *vm, unsigned long *start, unsigned lon
 			bool write, unsigned long deadline);
 int devmem_svm_settle(struct devmem_vm *vm, unsigned long start, unsigned long end,
 		      u32 location, enum devmem_trigger trigger, u64 *bytes);
+unsigned long devmem_svm_device_pages(struct devmem_range *range);
 void devmem_svm_remove_ranges(struct devmem_vm *vm, unsigned long start,
 			      unsigned long end);
 int devmem_svm_residency(struct devmem_vm *vm, unsigned long start,

@@ -7,6 +7,7 @@
 #include <linux/kref.h>
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
+#include <linux/workqueue.h>
 
 #include "devmem_policy.h"
 #include "devmem_prefetch.h"
@@ -54,6 +55,8 @@ struct devmem_vm {
 	struct devmem_prefetch_list prefetch;
 	/** @policy: attributes of memory. */
 	struct devmem_policy policy;
+	/** @unpin_work: lets ranges go that were pinned for thrashing. */
+	struct delayed_work unpin_work;
 };
 
 int devmem_vm_create_ioctl(struct drm_device *drm, void *data,

@@ -3,9 +3,11 @@
 
 #include <drm/drm_print.h>
 #include <kunit/visibility.h>
+#include <linux/ktime.h>
 
 #include "devmem_device.h"
 #include "devmem_stats.h"
+#include "devmem_trace.h"
 #include "devmem_vram.h"
 
 /**
@@ -141,12 +143,15 @@ static struct devmem_bo *devmem_vram_get_oldest(struct devmem_vram *vram)
 int devmem_vram_evict(struct devmem_device *dm, struct devmem_bo *bo,
 		      enum devmem_trigger trigger)
 {
+	ktime_t start = ktime_get();
 	int err;
 
 	WRITE_ONCE(bo->trigger, trigger);
 	WRITE_ONCE(bo->evictor, current);
 	err = drm_pagemap_evict_to_ram(&bo->devmem);
 	WRITE_ONCE(bo->evictor, NULL);
+	trace_devmem_evict(bo->vmid, bo->va, bo->devmem.size, trigger, err,
+			   ktime_to_ns(ktime_sub(ktime_get(), start)));
 	if (!err && bo->stats && trigger == DEVMEM_TRIGGER_EVICTION)
 		devmem_stats_add(bo->stats, DEVMEM_STAT_EVICTED_COUNT, 1);
 	return err;

@@ -70,6 +70,10 @@ struct devmem_bo {
 	struct task_struct *evictor;
 	/** @trigger: why it does. */
 	enum devmem_trigger trigger;
+	/** @vmid: hardware address space that the memory came from, or 0. */
+	u32 vmid;
+	/** @va: virtual address that it had there. */
+	u64 va;
 	/** @stats: counters of the VM that made the allocation, or NULL. */
 	struct devmem_stats *stats;
 };

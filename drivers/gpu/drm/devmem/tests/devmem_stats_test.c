@@ -45,6 +45,8 @@ static void devmem_stats_test_order(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, out.evicted_count, 100 + DEVMEM_STAT_EVICTED_COUNT);
 	KUNIT_EXPECT_EQ(test, out.invalidations, 100 + DEVMEM_STAT_INVALIDATIONS);
 	KUNIT_EXPECT_EQ(test, out.fault_ns, 100 + DEVMEM_STAT_FAULT_NS);
+	KUNIT_EXPECT_EQ(test, out.bounces, 100 + DEVMEM_STAT_BOUNCES);
+	KUNIT_EXPECT_EQ(test, out.pins, 100 + DEVMEM_STAT_PINS);
 	devmem_stats_put(stats);
 }
 

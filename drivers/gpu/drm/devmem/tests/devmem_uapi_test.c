@@ -93,6 +93,8 @@ static void devmem_uapi_test_queries(struct kunit *test)
 	KUNIT_EXPECT_GE(test, sizeof(struct drm_devmem_stats), 96);
 	DEVMEM_UAPI_FIELD(test, drm_devmem_stats, gpu_faults, 0);
 	DEVMEM_UAPI_FIELD(test, drm_devmem_stats, fault_ns, 88);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_stats, bounces, 96);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_stats, pins, 104);
 }
 
 static void devmem_uapi_test_prefetch(struct kunit *test)
