@@ -43,6 +43,7 @@ extern "C" {
 #define DRM_DEVMEM_PREFETCH		0x09
 #define DRM_DEVMEM_MADVISE		0x0a
 #define DRM_DEVMEM_QUERY_ATTRS		0x0b
+#define DRM_DEVMEM_QUERY_FAULTS		0x0c
 
 /**
  * enum drm_devmem_param - what &struct drm_devmem_get_param can ask for
@@ -88,6 +89,14 @@ struct drm_devmem_get_param {
  * Memory that the GPU touches stays where it is; nothing migrates to the device.
  */
 #define DRM_DEVMEM_VM_NO_MIGRATE	(1 << 0)
+/**
+ * DRM_DEVMEM_VM_BAN_ON_FAULT - stop at the first fault that fails
+ *
+ * After an access that the process may not make nothing of the VM goes on: all
+ * its batches fail, those that run at their next access to memory, and it takes
+ * no more work.
+ */
+#define DRM_DEVMEM_VM_BAN_ON_FAULT	(1 << 1)
 
 /**
  * struct drm_devmem_vm_create - mirror the caller's address space on the GPU
@@ -122,7 +131,8 @@ struct drm_devmem_vm_destroy {
  *
  * Batches of one queue run one after the other; queues run in parallel.
  *
- * Errors: ``ENOENT``; ``ENOSPC`` when the device is out of queues; ``ENOMEM``.
+ * Errors: ``ENOENT``; ``ENOSPC`` when the device is out of queues;
+ * ``ECANCELED`` for a banned VM; ``ENOMEM``.
  */
 struct drm_devmem_queue_create {
 	/** @vm_id: in. */
@@ -268,7 +278,7 @@ struct drm_devmem_sync {
  * address that is not aligned to 32 bytes or beyond the address space, too many
  * syncs, or a sync that is out of order with its description; ``EINVAL`` also
  * for a syncobj to wait for that has no fence; ``ECANCELED`` for a banned
- * queue; ``ENOMEM``.
+ * queue or VM; ``ENOMEM``.
  */
 struct drm_devmem_exec {
 	/** @queue_id: in. */
@@ -375,6 +385,11 @@ struct drm_devmem_stats {
 	__u64 bounces;
 	/** @pins: ranges kept in system memory for a time since they bounced too often. */
 	__u64 pins;
+	/**
+	 * @gpu_faults_merged: of @gpu_faults, answered along with the fault of
+	 * another queue on the same 2 MiB that was being served already.
+	 */
+	__u64 gpu_faults_merged;
 };
 
 /**
@@ -444,7 +459,7 @@ struct drm_devmem_prefetch_result {
  * address space, a @result out of line, too many syncs, a sync that is out of
  * order with its description, a user fence, and a syncobj to wait for that has no
  * fence; ``EFAULT`` for a @result that cannot be written; ``EBUSY`` while 64
- * prefetches of the VM have not ended; ``ENOMEM``.
+ * prefetches of the VM have not ended; ``ECANCELED`` for a banned VM; ``ENOMEM``.
  */
 struct drm_devmem_prefetch {
 	/** @vm_id: in. */
@@ -609,6 +624,76 @@ struct drm_devmem_query_attrs {
 	/** @pad: must be zero. */
 	__u32 pad;
 	/** @data: in, pointer to an array of &struct drm_devmem_attrs. */
+	__u64 data;
+};
+
+/**
+ * enum drm_devmem_fault_reason - why a fault of the GPU failed
+ */
+enum drm_devmem_fault_reason {
+	/** @DRM_DEVMEM_FAULT_NOT_MAPPED: the process has nothing mapped there. */
+	DRM_DEVMEM_FAULT_NOT_MAPPED = 1,
+	/** @DRM_DEVMEM_FAULT_READ_ONLY: a write to memory that can only be read. */
+	DRM_DEVMEM_FAULT_READ_ONLY = 2,
+	/**
+	 * @DRM_DEVMEM_FAULT_NO_ACCESS: the process could not access it either: no
+	 * right, beyond the end of a file, poisoned, outside of the address space;
+	 * or the process has exited.
+	 */
+	DRM_DEVMEM_FAULT_NO_ACCESS = 3,
+	/** @DRM_DEVMEM_FAULT_NOT_MEMORY: a mapping of a device's registers or the like. */
+	DRM_DEVMEM_FAULT_NOT_MEMORY = 4,
+	/** @DRM_DEVMEM_FAULT_ATOMIC_POLICY: an atomic that an attribute rules out. */
+	DRM_DEVMEM_FAULT_ATOMIC_POLICY = 5,
+	/** @DRM_DEVMEM_FAULT_NO_MEMORY: the kernel or the device has no memory for it. */
+	DRM_DEVMEM_FAULT_NO_MEMORY = 6,
+	/** @DRM_DEVMEM_FAULT_BUSY: the memory kept changing. */
+	DRM_DEVMEM_FAULT_BUSY = 7,
+};
+
+/** DRM_DEVMEM_MAX_FAULTS - how many failed faults a VM remembers. */
+#define DRM_DEVMEM_MAX_FAULTS		32
+
+/**
+ * struct drm_devmem_fault - a fault of the GPU that failed
+ */
+struct drm_devmem_fault {
+	/** @addr: virtual address of the access. */
+	__u64 addr;
+	/** @time_ns: when it was answered, by CLOCK_MONOTONIC. */
+	__u64 time_ns;
+	/** @queue_id: queue that made the access. */
+	__u32 queue_id;
+	/** @access: &enum drm_devmem_access. */
+	__u32 access;
+	/** @reason: &enum drm_devmem_fault_reason. */
+	__u32 reason;
+	/** @pad: zero. */
+	__u32 pad;
+};
+
+/** DRM_DEVMEM_VM_BANNED - a fault failed, and the VM takes no more work. */
+#define DRM_DEVMEM_VM_BANNED		(1 << 0)
+
+/**
+ * struct drm_devmem_query_faults - read the latest faults that failed
+ *
+ * The latest comes first. Those that fail because the VM is banned are left out.
+ *
+ * Errors: ``ENOENT``, ``ENOMEM``.
+ */
+struct drm_devmem_query_faults {
+	/** @vm_id: in. */
+	__u32 vm_id;
+	/** @flags: in, must be zero. */
+	__u32 flags;
+	/** @total: out, how many faults of the VM have failed. */
+	__u64 total;
+	/** @num: in, entries that @data has room for; out, how many are remembered. */
+	__u32 num;
+	/** @state: out, ``DRM_DEVMEM_VM_BANNED`` or zero. */
+	__u32 state;
+	/** @data: in, pointer to an array of &struct drm_devmem_fault. */
 	__u64 data;
 };
 
@@ -780,6 +865,8 @@ struct drm_devmem_cmd {
 	DRM_IOW(DRM_COMMAND_BASE + DRM_DEVMEM_MADVISE, struct drm_devmem_madvise)
 #define DRM_IOCTL_DEVMEM_QUERY_ATTRS \
 	DRM_IOWR(DRM_COMMAND_BASE + DRM_DEVMEM_QUERY_ATTRS, struct drm_devmem_query_attrs)
+#define DRM_IOCTL_DEVMEM_QUERY_FAULTS \
+	DRM_IOWR(DRM_COMMAND_BASE + DRM_DEVMEM_QUERY_FAULTS, struct drm_devmem_query_faults)
 
 #if defined(__cplusplus)
 }

@@ -69,8 +69,9 @@ static void devmem_debugfs_print_stats(struct devmem_stats *stats,
 	struct drm_devmem_stats s;
 
 	devmem_stats_read(stats, &s);
-	drm_printf(p, "  gpu faults: %llu spurious %llu failed %llu in %llu ns\n",
-		   s.gpu_faults, s.gpu_faults_spurious, s.gpu_faults_failed, s.fault_ns);
+	drm_printf(p, "  gpu faults: %llu spurious %llu merged %llu failed %llu in %llu ns\n",
+		   s.gpu_faults, s.gpu_faults_spurious, s.gpu_faults_merged,
+		   s.gpu_faults_failed, s.fault_ns);
 	drm_printf(p, "  cpu faults: %llu\n", s.cpu_faults);
 	drm_printf(p, "  to device: %llu bytes in %llu failed %llu\n",
 		   s.to_device_bytes, s.to_device_count, s.to_device_failed);

@@ -51,6 +51,9 @@ struct devmem_queue;
  *   published and while callbacks are added or removed, but not when they run.
  * - &devmem_region.lock (spinlock): whether the drm_pagemap is alive.
  * - the lock of &devmem_policy.tree (spinlock): also taken by an MMU notifier.
+ * - &devmem_fault_ring.lock (spinlock): which faults are being served. Above
+ *   &devmem_fault.lock (spinlock): the latest entry of a queue.
+ * - &devmem_report.lock (spinlock): faults that failed.
  * - &devmem_vm.gc_lock (spinlock): list of ranges that lost their memory.
  */
 

@@ -131,6 +131,7 @@ static const struct drm_ioctl_desc devmem_drv_ioctls[] = {
 	DRM_IOCTL_DEF_DRV(DEVMEM_PREFETCH, devmem_prefetch_ioctl, DRM_RENDER_ALLOW),
 	DRM_IOCTL_DEF_DRV(DEVMEM_MADVISE, devmem_policy_madvise_ioctl, DRM_RENDER_ALLOW),
 	DRM_IOCTL_DEF_DRV(DEVMEM_QUERY_ATTRS, devmem_policy_query_ioctl, DRM_RENDER_ALLOW),
+	DRM_IOCTL_DEF_DRV(DEVMEM_QUERY_FAULTS, devmem_report_ioctl, DRM_RENDER_ALLOW),
 };
 
 static const struct file_operations devmem_drv_fops = {

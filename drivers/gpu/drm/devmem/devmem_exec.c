@@ -8,6 +8,7 @@
 #include "devmem_exec.h"
 #include "devmem_queue.h"
 #include "devmem_sync.h"
+#include "devmem_vm.h"
 
 /**
  * struct devmem_exec - an exec ioctl under way
@@ -69,7 +70,7 @@ static int devmem_exec_submit(struct devmem_exec *exec)
 	if (q->closed)
 		return -ENOENT;
 	/* A job that slips through is cancelled by devmem_queue_run_job(). */
-	if (READ_ONCE(q->state) != DEVMEM_QUEUE_RUNNING)
+	if (READ_ONCE(q->state) != DEVMEM_QUEUE_RUNNING || READ_ONCE(q->vm->banned))
 		return -ECANCELED;
 
 	cookie = dma_fence_begin_signalling();

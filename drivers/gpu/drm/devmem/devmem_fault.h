@@ -3,6 +3,7 @@
 #ifndef _DEVMEM_FAULT_H_
 #define _DEVMEM_FAULT_H_
 
+#include <linux/list.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
 #include <linux/workqueue.h>
@@ -23,6 +24,10 @@ struct devmem_fault_ring {
 	u64 head;
 	/** @wq: serves faults; each queue has at most one. */
 	struct workqueue_struct *wq;
+	/** @lock: protects @serving and what the faults say it protects. */
+	spinlock_t lock;
+	/** @serving: &struct devmem_fault that lead, one for each 2 MiB of a VM. */
+	struct list_head serving;
 };
 
 /**
@@ -43,6 +48,29 @@ struct devmem_fault {
 	struct gpu_fault entry;
 	/** @hwq: hardware queue. */
 	u16 hwq;
+	/** @queue_id: id of the queue for userspace. */
+	u32 queue_id;
+	/**
+	 * @link: in &devmem_fault_ring.serving or in @followers of another fault.
+	 * This and what follows is protected by &devmem_fault_ring.lock.
+	 */
+	struct list_head link;
+	/** @followers: &struct devmem_fault that wait for this one. */
+	struct list_head followers;
+	/** @vmid: hardware address space of the fault that leads or follows. */
+	u32 vmid;
+	/** @va: its address. */
+	u64 va;
+	/** @access: what it wants, GPU_ACCESS_*. */
+	u8 access;
+	/** @seq: its number, to tell it from a later one of the same queue. */
+	u64 seq;
+	/** @answered: the fault that this one followed has been served. */
+	bool answered;
+	/** @answer: and so, 0 or a negative error. */
+	int answer;
+	/** @dead: the queue goes away. */
+	bool dead;
 };
 
 int devmem_fault_init(struct devmem_device *dm);
@@ -50,5 +78,6 @@ void devmem_fault_fini(struct devmem_device *dm);
 void devmem_fault_irq(struct devmem_device *dm);
 void devmem_fault_setup(struct devmem_fault *fault, struct devmem_device *dm,
 			u16 hwq);
+void devmem_fault_cancel(struct devmem_fault *fault);
 
 #endif /* _DEVMEM_FAULT_H_ */

@@ -189,7 +189,7 @@ static int devmem_prefetch_run(struct devmem_prefetch *p)
 	if (!mmget_not_zero(mm))
 		return -ESRCH;
 	for (start = p->start; start < p->end; start = stop) {
-		if (READ_ONCE(p->cancelled))
+		if (READ_ONCE(p->cancelled) || READ_ONCE(p->vm->banned))
 			err = -ECANCELED;
 		else if (time_after(jiffies, deadline))
 			err = -ETIME;
@@ -377,6 +377,8 @@ static int devmem_prefetch_submit(struct devmem_prefetch *p, struct devmem_syncs
 	mutex_lock(&list->lock);
 	if (list->closed)
 		err = -ENOENT;
+	else if (READ_ONCE(p->vm->banned))
+		err = -ECANCELED;
 	else if (list->count >= DEVMEM_PREFETCH_MAX)
 		err = -EBUSY;
 	if (err) {

@@ -233,7 +233,7 @@ static int devmem_queue_push(struct devmem_queue *q, struct devmem_job *job)
 	int err;
 
 	lockdep_assert_held(&q->hw_lock);
-	if (q->state != DEVMEM_QUEUE_RUNNING)
+	if (q->state != DEVMEM_QUEUE_RUNNING || READ_ONCE(q->vm->banned))
 		return -ECANCELED;
 	/* The scheduler has no more credits than the ring has entries. */
 	if (drm_WARN_ON_ONCE(&q->dm->drm, q->tail - q->head >= DEVMEM_QUEUE_RING))
@@ -559,7 +559,7 @@ static void devmem_queue_detach(struct devmem_queue *q)
 	 */
 	xa_store(&dm->queues, q->hwq, NULL, GFP_KERNEL);
 	flush_work(&dm->hw.irq_work);
-	cancel_work_sync(&q->fault.work);
+	devmem_fault_cancel(&q->fault);
 
 	/* A queue that does not stop may still use its ring: give up both. */
 	if (!err) {
@@ -829,7 +829,7 @@ int devmem_queue_create_ioctl(struct drm_device *drm, void *data,
 	if (!vm)
 		goto out_exit;
 
-	q = devmem_queue_create(dm, vm);
+	q = READ_ONCE(vm->banned) ? ERR_PTR(-ECANCELED) : devmem_queue_create(dm, vm);
 	if (IS_ERR(q)) {
 		err = PTR_ERR(q);
 		goto err_vm;
@@ -838,6 +838,8 @@ int devmem_queue_create_ioctl(struct drm_device *drm, void *data,
 	mutex_lock(&df->lock);
 	err = xa_alloc(&df->queues, &args->queue_id, q, XA_LIMIT(1, INT_MAX),
 		       GFP_KERNEL);
+	/* Nobody can use the queue before the lock is released. */
+	q->fault.queue_id = args->queue_id;
 	mutex_unlock(&df->lock);
 	if (err)
 		devmem_queue_destroy(df, q);

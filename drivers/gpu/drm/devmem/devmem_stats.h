@@ -25,6 +25,7 @@ struct drm_devmem_stats;
  * @DEVMEM_STAT_FAULT_NS: nanoseconds spent serving GPU faults
  * @DEVMEM_STAT_BOUNCES: ranges that the GPU wanted back from the CPU
  * @DEVMEM_STAT_PINS: ranges that were pinned, since they bounced too often
+ * @DEVMEM_STAT_GPU_FAULTS_MERGED: faults answered along with one being served
  * @DEVMEM_STAT_NUM: number of counters
  */
 enum devmem_stat {
@@ -42,6 +43,7 @@ enum devmem_stat {
 	DEVMEM_STAT_FAULT_NS,
 	DEVMEM_STAT_BOUNCES,
 	DEVMEM_STAT_PINS,
+	DEVMEM_STAT_GPU_FAULTS_MERGED,
 	DEVMEM_STAT_NUM,
 };
 

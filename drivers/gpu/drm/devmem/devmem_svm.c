@@ -337,6 +337,21 @@ void devmem_svm_remove_ranges(struct devmem_vm *vm, unsigned long start,
 	mutex_unlock(&vm->lock);
 }
 
+/**
+ * devmem_svm_ban() - let the GPU access nothing any more
+ * @vm: the VM
+ *
+ * Context: process context; takes &devmem_vm.lock.
+ */
+void devmem_svm_ban(struct devmem_vm *vm)
+{
+	mutex_lock(&vm->lock);
+	/* Faults look at it under the lock, so that no range comes back. */
+	WRITE_ONCE(vm->banned, true);
+	mutex_unlock(&vm->lock);
+	devmem_svm_remove_ranges(vm, 0, devmem_svm_end(vm));
+}
+
 /* Remove ranges whose memory the process has unmapped. */
 static void devmem_svm_collect_garbage(struct devmem_vm *vm)
 {
@@ -583,6 +598,8 @@ static int devmem_svm_serve_once(struct devmem_vm *vm, struct devmem_svm_request
 	struct devmem_range *range;
 	int err;
 
+	if (vm->banned)
+		return -ECANCELED;
 	devmem_svm_collect_garbage(vm);
 	req->attrs = devmem_policy_get(&vm->policy, req->va, &req->start, &req->end);
 	if (req->atomic && req->attrs.atomic == DRM_DEVMEM_ATOMIC_CPU)
@@ -660,7 +677,7 @@ static int devmem_svm_serve(struct devmem_vm *vm, struct devmem_svm_request *req
  * else why the process may not make it: -ENOENT (nothing mapped), -EPERM
  * (read-only), -EFAULT (no access, or the process has exited), -EIO (device
  * memory of some other kind), -EACCES (atomics are ruled out), -ENOMEM, -ENOSPC,
- * -EAGAIN (kept changing).
+ * -EAGAIN (kept changing), -ECANCELED (the VM is banned).
  */
 int devmem_svm_fault(struct devmem_vm *vm, u64 va, u8 access)
 {
@@ -696,7 +713,7 @@ int devmem_svm_fault(struct devmem_vm *vm, u64 va, u8 access)
  *
  * Context: process context; takes &devmem_vm.lock and what is below.
  *
- * Return: 0, -ENOMEM, -ENOSPC, -EAGAIN (kept changing).
+ * Return: 0, -ENOMEM, -ENOSPC, -EAGAIN (kept changing), -ECANCELED (banned).
  */
 int devmem_svm_prefetch(struct devmem_vm *vm, unsigned long *start, unsigned long end,
 			bool write, unsigned long deadline)
@@ -717,7 +734,7 @@ int devmem_svm_prefetch(struct devmem_vm *vm, unsigned long *start, unsigned lon
 		req.write = false;
 		err = devmem_svm_serve(vm, &req, deadline);
 	}
-	if (err == -ENOMEM || err == -ENOSPC || err == -EAGAIN)
+	if (err == -ENOMEM || err == -ENOSPC || err == -EAGAIN || err == -ECANCELED)
 		return err;
 
 	/* With any other error there is no range to tell where it ends. */

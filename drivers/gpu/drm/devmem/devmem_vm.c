@@ -168,6 +168,7 @@ static struct devmem_vm *devmem_vm_create(struct devmem_device *dm, u32 flags)
 		goto err_pt;
 	devmem_prefetch_init(vm);
 	devmem_policy_init(&vm->policy);
+	devmem_report_init(&vm->report);
 
 	devmem_hw_write(dm, GPU_REG_VMID_ROOT(vm->vmid),
 			devmem_pt_root(vm) | GPU_VMID_ROOT_VALID);
@@ -203,7 +204,7 @@ int devmem_vm_create_ioctl(struct drm_device *drm, void *data,
 	struct devmem_vm *vm;
 	int idx, err;
 
-	if (args->flags & ~DRM_DEVMEM_VM_NO_MIGRATE)
+	if (args->flags & ~(DRM_DEVMEM_VM_NO_MIGRATE | DRM_DEVMEM_VM_BAN_ON_FAULT))
 		return -EINVAL;
 
 	if (!drm_dev_enter(drm, &idx))

@@ -12,6 +12,7 @@
 #include "devmem_policy.h"
 #include "devmem_prefetch.h"
 #include "devmem_pt.h"
+#include "devmem_report.h"
 #include "devmem_stats.h"
 
 struct devmem_device;
@@ -57,6 +58,10 @@ struct devmem_vm {
 	struct devmem_policy policy;
 	/** @unpin_work: lets ranges go that were pinned for thrashing. */
 	struct delayed_work unpin_work;
+	/** @report: faults that failed. */
+	struct devmem_report report;
+	/** @banned: a fault failed, and nothing goes on; never reset. */
+	bool banned;
 };
 
 int devmem_vm_create_ioctl(struct drm_device *drm, void *data,

@@ -47,6 +47,7 @@ static void devmem_stats_test_order(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, out.fault_ns, 100 + DEVMEM_STAT_FAULT_NS);
 	KUNIT_EXPECT_EQ(test, out.bounces, 100 + DEVMEM_STAT_BOUNCES);
 	KUNIT_EXPECT_EQ(test, out.pins, 100 + DEVMEM_STAT_PINS);
+	KUNIT_EXPECT_EQ(test, out.gpu_faults_merged, 100 + DEVMEM_STAT_GPU_FAULTS_MERGED);
 	devmem_stats_put(stats);
 }
 

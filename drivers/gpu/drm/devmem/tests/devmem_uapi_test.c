@@ -95,6 +95,7 @@ static void devmem_uapi_test_queries(struct kunit *test)
 	DEVMEM_UAPI_FIELD(test, drm_devmem_stats, fault_ns, 88);
 	DEVMEM_UAPI_FIELD(test, drm_devmem_stats, bounces, 96);
 	DEVMEM_UAPI_FIELD(test, drm_devmem_stats, pins, 104);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_stats, gpu_faults_merged, 112);
 }
 
 static void devmem_uapi_test_prefetch(struct kunit *test)
@@ -144,6 +145,25 @@ static void devmem_uapi_test_madvise(struct kunit *test)
 	DEVMEM_UAPI_FIELD(test, drm_devmem_query_attrs, data, 32);
 }
 
+static void devmem_uapi_test_faults(struct kunit *test)
+{
+	DEVMEM_UAPI_SIZE(test, drm_devmem_query_faults, 32);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_query_faults, vm_id, 0);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_query_faults, flags, 4);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_query_faults, total, 8);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_query_faults, num, 16);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_query_faults, state, 20);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_query_faults, data, 24);
+
+	DEVMEM_UAPI_SIZE(test, drm_devmem_fault, 32);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_fault, addr, 0);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_fault, time_ns, 8);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_fault, queue_id, 16);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_fault, access, 20);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_fault, reason, 24);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_fault, pad, 28);
+}
+
 static void devmem_uapi_test_command(struct kunit *test)
 {
 	DEVMEM_UAPI_SIZE(test, drm_devmem_cmd, DRM_DEVMEM_CMD_SIZE);
@@ -177,6 +197,7 @@ static void devmem_uapi_test_ioctls(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, DRM_IOCTL_DEVMEM_PREFETCH, 0x40306449);
 	KUNIT_EXPECT_EQ(test, DRM_IOCTL_DEVMEM_MADVISE, 0x4028644a);
 	KUNIT_EXPECT_EQ(test, DRM_IOCTL_DEVMEM_QUERY_ATTRS, 0xc028644b);
+	KUNIT_EXPECT_EQ(test, DRM_IOCTL_DEVMEM_QUERY_FAULTS, 0xc020644c);
 }
 
 /* What driver and device have in common, and what of it userspace sees */
@@ -205,6 +226,7 @@ static struct kunit_case devmem_uapi_test_cases[] = {
 	KUNIT_CASE(devmem_uapi_test_queries),
 	KUNIT_CASE(devmem_uapi_test_prefetch),
 	KUNIT_CASE(devmem_uapi_test_madvise),
+	KUNIT_CASE(devmem_uapi_test_faults),
 	KUNIT_CASE(devmem_uapi_test_command),
 	KUNIT_CASE(devmem_uapi_test_ioctls),
 	KUNIT_CASE(devmem_uapi_test_device),

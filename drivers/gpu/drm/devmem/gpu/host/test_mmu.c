@@ -504,6 +504,34 @@ static void test_bus_errors(struct machine *m)
 	CHECK_EQ(m->env.bus_errors, 7);
 }
 
+static void test_no_atomic(struct machine *m)
+{
+	struct gpu_fault fault;
+	u32 i;
+
+	machine_put64(m, VRAM_VA, 5);
+	machine_map(m, 1, VRAM_VA, 0, m->vram | PTE_RW | GPU_PTE_NO_ATOMIC);
+	CHECK_EQ(store(m, VRAM_VA, 6), 0);
+
+	/* With the translation cached and not. */
+	for (i = 0; i < 2; i++) {
+		SUBMIT(m, 0, CMD(ATOMIC, .width = 8, .a = VRAM_VA, .b = 1));
+		CHECK(machine_fault(m, &fault));
+		CHECK_EQ(fault.access, GPU_ACCESS_ATOMIC);
+		CHECK_EQ(fault.level, 0);
+		machine_reply(m, &fault, GPU_FAULT_REPLY_FAIL);
+		CHECK(machine_idle(m, 0));
+		invalidate_all(m);
+	}
+	CHECK_EQ(machine_get64(m, VRAM_VA), 6);
+
+	/* To allow more needs no invalidation. */
+	CHECK_EQ(store(m, VRAM_VA, 7), 0);
+	machine_map(m, 1, VRAM_VA, 0, m->vram | PTE_RW);
+	CHECK_EQ(RUN(m, CMD(ATOMIC, .width = 8, .a = VRAM_VA, .b = 1)), 0);
+	CHECK_EQ(machine_get64(m, VRAM_VA), 8);
+}
+
 const struct test mmu_tests[] = {
 	{ "mmu: walk through all levels", test_walk_levels },
 	{ "mmu: fault at each level", test_missing_levels },
@@ -513,6 +541,7 @@ const struct test mmu_tests[] = {
 	{ "mmu: address space without root", test_no_root },
 	{ "mmu: addresses beyond the address space", test_beyond_va },
 	{ "mmu: write protection", test_write_protection },
+	{ "mmu: atomics ruled out", test_no_atomic },
 	{ "mmu: accessed and dirty bits", test_accessed_dirty },
 	{ "mmu: allocation of VRAM fails", test_vram_allocation_fails },
 	{ "mmu: bus errors", test_bus_errors },

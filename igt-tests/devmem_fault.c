@@ -1,0 +1,496 @@
+// SPDX-License-Identifier: MIT
+/* Copyright (c) 2026 devmem developers */
+
+/**
+ * TEST: devmem fault
+ * Category: Core
+ * Mega feature: SVM
+ * Sub-category: Faults
+ * Description: Faults of many queues, and faults that fail
+ *
+ * SUBTEST: invalid-query
+ * Description: Each bad argument of the query gives the error that is documented
+ *
+ * SUBTEST: report
+ * Description: A fault that fails is reported with queue, address, access and reason
+ *
+ * SUBTEST: report-many
+ * Description: The latest come first, and of too many the oldest are forgotten
+ *
+ * SUBTEST: report-queues
+ * Description: The report tells queues apart, and VMs do not share one
+ *
+ * SUBTEST: merge
+ * Description: Queues that fault on memory being served wait for that one fault
+ *
+ * SUBTEST: merge-fail
+ * Description: When it fails, so do those that wanted the same
+ *
+ * SUBTEST: merge-rights
+ * Description: A read is served by a write, and a write is not by a read
+ *
+ * SUBTEST: merge-destroy
+ * Description: A queue that waits for the fault of another can be destroyed
+ *
+ * SUBTEST: no-ban
+ * Description: By default a VM goes on after a fault that failed
+ *
+ * SUBTEST: ban
+ * Description: A VM that was created so is banned by the first fault that fails
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "drmtest.h"
+#include "igt_core.h"
+#include "igt_syncobj.h"
+#include "ioctl_wrappers.h"
+#include "lib/igt_devmem.h"
+
+IGT_TEST_DESCRIPTION("Faults of many queues, and faults that fail");
+
+#define MIB		(1024 * 1024ul)
+#define PAGE		4096ul
+#define QUEUES		4
+
+static struct igt_devmem d;
+
+static int query(uint32_t vm, struct drm_devmem_fault *faults, uint32_t room,
+		 struct drm_devmem_query_faults *args)
+{
+	*args = (struct drm_devmem_query_faults){
+		.vm_id = vm, .num = room, .data = (uintptr_t)faults,
+	};
+	return igt_ioctl(d.fd, DRM_IOCTL_DEVMEM_QUERY_FAULTS, args) ? -errno : 0;
+}
+
+static uint64_t total(void)
+{
+	struct drm_devmem_query_faults args;
+
+	igt_assert_eq(query(d.vm, NULL, 0, &args), 0);
+	return args.total;
+}
+
+static void test_invalid_query(void)
+{
+	struct drm_devmem_fault faults[DRM_DEVMEM_MAX_FAULTS];
+	struct drm_devmem_query_faults args;
+	unsigned int bit;
+
+	igt_assert_eq(query(~0u, faults, 1, &args), -ENOENT);
+	igt_assert_eq(query(0, faults, 1, &args), -ENOENT);
+	for (bit = 0; bit < 32; bit++) {
+		args = (struct drm_devmem_query_faults){ .vm_id = d.vm, .flags = 1u << bit };
+		igt_assert(igt_ioctl(d.fd, DRM_IOCTL_DEVMEM_QUERY_FAULTS, &args));
+		igt_assert_eq(errno, EINVAL);
+	}
+	igt_devmem_store(&d.batch, NULL, 1, 8);
+	igt_assert_eq(__igt_devmem_run(&d), DRM_DEVMEM_ERROR_FAULT);
+	igt_assert_eq(query(d.vm, NULL, 1, &args), -EFAULT);
+	igt_assert_eq(query(d.vm, NULL, 0, &args), 0);
+	igt_assert_eq_u32(args.num, 1);
+	igt_assert_eq(query(d.vm, faults, ~0u, &args), 0);
+}
+
+/* The batch fails, and this is what is reported. */
+static void expect_report(const void *addr, uint32_t access, uint32_t reason)
+{
+	uint64_t before = total(), start = igt_devmem_deadline(0);
+	struct drm_devmem_fault fault;
+	struct drm_devmem_query_faults args;
+
+	igt_assert_eq(__igt_devmem_run(&d), DRM_DEVMEM_ERROR_FAULT);
+	igt_assert_eq(query(d.vm, &fault, 1, &args), 0);
+	igt_assert_eq_u64(args.total, before + 1);
+	igt_assert_eq_u32(args.state, 0);
+	igt_assert_eq_u64(fault.addr, (uintptr_t)addr);
+	igt_assert_eq_u32(fault.access, access);
+	igt_assert_eq_u32(fault.reason, reason);
+	igt_assert_eq_u32(fault.queue_id, d.queue);
+	igt_assert_eq_u32(fault.pad, 0);
+	igt_assert_lte_u64(start, fault.time_ns);
+	igt_assert_lte_u64(fault.time_ns, igt_devmem_deadline(0));
+}
+
+static void test_report(void)
+{
+	uint64_t *p = igt_devmem_anon_alloc(8 * MIB);
+	char *kernel = (char *)0xffff888000000000ull;
+
+	igt_assert_eq(munmap(p, 2 * MIB), 0);
+	igt_devmem_load(&d.batch, 1, p + 3, 8);
+	expect_report(p + 3, DRM_DEVMEM_ACCESS_READ, DRM_DEVMEM_FAULT_NOT_MAPPED);
+
+	p += 2 * MIB / 8;
+	igt_assert_eq(mprotect(p, 2 * MIB, PROT_READ), 0);
+	igt_devmem_store(&d.batch, p + 5, 1, 8);
+	expect_report(p + 5, DRM_DEVMEM_ACCESS_WRITE, DRM_DEVMEM_FAULT_READ_ONLY);
+
+	p += 2 * MIB / 8;
+	igt_assert_eq(mprotect(p, 2 * MIB, PROT_NONE), 0);
+	igt_devmem_load(&d.batch, 1, p + 7, 8);
+	expect_report(p + 7, DRM_DEVMEM_ACCESS_READ, DRM_DEVMEM_FAULT_NO_ACCESS);
+
+	p += 2 * MIB / 8;
+	igt_devmem_madvise(d.fd, d.vm, p, 2 * MIB, DRM_DEVMEM_ATTR_ATOMIC,
+			   DRM_DEVMEM_ATOMIC_CPU);
+	igt_devmem_atomic(&d.batch, DRM_DEVMEM_ATOMIC_ADD, 0, p + 9, 1, 8);
+	expect_report(p + 9, DRM_DEVMEM_ACCESS_ATOMIC, DRM_DEVMEM_FAULT_ATOMIC_POLICY);
+
+	igt_devmem_load(&d.batch, 1, kernel, 8);
+	igt_assert_eq(__igt_devmem_run(&d), DRM_DEVMEM_ERROR_FAULT);
+	igt_devmem_anon_free(p - 6 * MIB / 8, 8 * MIB);
+}
+
+static void test_report_many(void)
+{
+	const unsigned int count = DRM_DEVMEM_MAX_FAULTS + 5;
+	char *p = mmap(NULL, count * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct drm_devmem_fault faults[DRM_DEVMEM_MAX_FAULTS + 1] = {};
+	struct drm_devmem_query_faults args;
+	uint64_t before = total();
+	unsigned int i;
+
+	igt_assert(p != MAP_FAILED);
+	for (i = 0; i < count; i++) {
+		igt_devmem_load(&d.batch, 1, p + i * PAGE, 8);
+		igt_assert_eq(__igt_devmem_run(&d), DRM_DEVMEM_ERROR_FAULT);
+	}
+	igt_assert_eq(query(d.vm, faults, ARRAY_SIZE(faults), &args), 0);
+	igt_assert_eq_u64(args.total, before + count);
+	igt_assert_eq_u32(args.num, DRM_DEVMEM_MAX_FAULTS);
+	for (i = 0; i < args.num; i++)
+		igt_assert_eq_u64(faults[i].addr, (uintptr_t)p + (count - 1 - i) * PAGE);
+	igt_assert_eq_u64(faults[i].addr, 0);
+
+	memset(faults, 0, sizeof(faults));
+	igt_assert_eq(query(d.vm, faults, 2, &args), 0);
+	igt_assert_eq_u32(args.num, DRM_DEVMEM_MAX_FAULTS);
+	igt_assert_eq_u64(faults[1].addr, (uintptr_t)p + (count - 2) * PAGE);
+	igt_assert_eq_u64(faults[2].addr, 0);
+	munmap(p, count * PAGE);
+}
+
+/*
+ * A batch of its own that accesses one word, and where it signals its end. The
+ * batches share the first page of d.batch, which the GPU has mapped: nothing else
+ * of the VM can be while a fault is stuck.
+ */
+struct worker {
+	uint32_t queue;
+	uint32_t syncobj;
+};
+
+static void worker_start(struct worker *w, uint32_t vm, void *addr, bool write)
+{
+	struct drm_devmem_sync sync = { .flags = DRM_DEVMEM_SYNC_SIGNAL };
+	struct drm_devmem_cmd *cmds = &d.batch.cmds[d.batch.count];
+
+	w->queue = igt_devmem_queue_create(d.fd, vm);
+	w->syncobj = syncobj_create(d.fd, 0);
+	if (write)
+		igt_devmem_store(&d.batch, addr, 1, 8);
+	else
+		igt_devmem_load(&d.batch, 1, addr, 8);
+	igt_devmem_end(&d.batch);
+	sync.handle = w->syncobj;
+	igt_devmem_exec(d.fd, w->queue, cmds, &sync, 1);
+}
+
+static bool worker_done(struct worker *w, int64_t ns)
+{
+	return syncobj_wait(d.fd, &w->syncobj, 1, igt_devmem_deadline(ns), 0, NULL);
+}
+
+static uint32_t worker_end(struct worker *w)
+{
+	struct drm_devmem_queue_query q;
+
+	igt_assert(worker_done(w, IGT_DEVMEM_TIMEOUT_NS));
+	q = igt_devmem_queue_query(d.fd, w->queue);
+	igt_devmem_queue_destroy(d.fd, w->queue);
+	syncobj_destroy(d.fd, w->syncobj);
+	return q.errors ? q.error : DRM_DEVMEM_ERROR_NONE;
+}
+
+static void test_report_queues(void)
+{
+	struct drm_devmem_query_faults args;
+	struct drm_devmem_fault fault;
+	struct worker w;
+	uint32_t queue, vm = igt_devmem_vm_create(d.fd, 0);
+	uint64_t before = total();
+
+	worker_start(&w, d.vm, NULL, false);
+	queue = w.queue;
+	igt_assert_neq(queue, d.queue);
+	igt_assert_eq(worker_end(&w), DRM_DEVMEM_ERROR_FAULT);
+	igt_assert_eq(query(d.vm, &fault, 1, &args), 0);
+	igt_assert_eq_u32(fault.queue_id, queue);
+	igt_assert_eq_u64(args.total, before + 1);
+
+	worker_start(&w, vm, NULL, true);
+	queue = w.queue;
+	igt_assert_eq(worker_end(&w), DRM_DEVMEM_ERROR_FAULT);
+	igt_assert_eq_u64(total(), before + 1);
+	igt_assert_eq(query(vm, &fault, 1, &args), 0);
+	igt_assert_eq_u64(args.total, 1);
+	igt_assert_eq_u32(fault.queue_id, queue);
+	igt_devmem_vm_destroy(d.fd, vm);
+}
+
+/* Memory whose faults wait until somebody resolves them. */
+static int blocked_alloc(char **p)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+	int uffd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+
+	*p = igt_devmem_anon_alloc(2 * MIB);
+	/* An empty batch, which maps the page for those of the workers. */
+	d.batch.count = 0;
+	igt_devmem_run(&d);
+	/* One page at a time: a larger chunk would want all of its pages. */
+	igt_devmem_madvise(d.fd, d.vm, *p, PAGE, DRM_DEVMEM_ATTR_PREFERRED,
+			   DRM_DEVMEM_PREFERRED_DEVICE);
+	igt_assert_fd(uffd);
+	igt_assert_eq(ioctl(uffd, UFFDIO_API, &api), 0);
+	reg.range.start = (uintptr_t)*p;
+	reg.range.len = 2 * MIB;
+	igt_assert_eq(ioctl(uffd, UFFDIO_REGISTER, &reg), 0);
+	return uffd;
+}
+
+static void wait_blocked(int uffd)
+{
+	struct uffd_msg msg;
+	int i;
+
+	for (i = 0; i < 1000; i++) {
+		if (read(uffd, &msg, sizeof(msg)) == sizeof(msg))
+			return;
+		usleep(10000);
+	}
+	igt_assert_f(false, "nobody faulted\n");
+}
+
+static void resolve(int uffd, char *p)
+{
+	struct uffdio_zeropage zero = { .range = { (uintptr_t)p, PAGE } };
+
+	igt_assert_eq(ioctl(uffd, UFFDIO_ZEROPAGE, &zero), 0);
+}
+
+static uint64_t merged(void)
+{
+	return igt_devmem_stats(d.fd, d.vm).gpu_faults_merged;
+}
+
+/* The first worker's fault is stuck; the others fault meanwhile. */
+static void start_workers(struct worker *w, int uffd, char *p)
+{
+	int i;
+
+	worker_start(&w[0], d.vm, p, false);
+	wait_blocked(uffd);
+	for (i = 1; i < QUEUES; i++)
+		worker_start(&w[i], d.vm, p + 8 * i, false);
+	usleep(500000);
+}
+
+static void test_merge(void)
+{
+	uint64_t before = merged(), faults;
+	struct worker w[QUEUES];
+	char *p;
+	int i, uffd = blocked_alloc(&p);
+
+	faults = igt_devmem_stats(d.fd, d.vm).gpu_faults;
+	start_workers(w, uffd, p);
+	for (i = 0; i < QUEUES; i++)
+		igt_assert(!worker_done(&w[i], 0));
+	igt_assert_eq_u64(merged(), before);
+	resolve(uffd, p);
+	for (i = 0; i < QUEUES; i++)
+		igt_assert_eq(worker_end(&w[i]), DRM_DEVMEM_ERROR_NONE);
+	igt_assert_eq_u64(merged(), before + QUEUES - 1);
+	igt_assert_eq_u64(igt_devmem_stats(d.fd, d.vm).gpu_faults, faults + QUEUES);
+	close(uffd);
+	igt_devmem_anon_free(p, 2 * MIB);
+}
+
+static void test_merge_fail(void)
+{
+	uint64_t before = merged(), failed = total();
+	struct worker w[QUEUES];
+	char *p;
+	int i, uffd = blocked_alloc(&p);
+
+	start_workers(w, uffd, p);
+	igt_assert_eq(munmap(p, 2 * MIB), 0);
+	/* Who is stuck looks again, and finds nothing. */
+	close(uffd);
+	for (i = 0; i < QUEUES; i++)
+		igt_assert_eq(worker_end(&w[i]), DRM_DEVMEM_ERROR_FAULT);
+	igt_assert_eq_u64(merged(), before + QUEUES - 1);
+	igt_assert_eq_u64(total(), failed + QUEUES);
+	igt_devmem_anon_free(p, 2 * MIB);
+}
+
+static void test_merge_rights(void)
+{
+	uint64_t before = merged(), faults;
+	struct worker reader, writer;
+	char *p;
+	int uffd = blocked_alloc(&p);
+
+	/* What serves the write is good enough for the read. */
+	faults = igt_devmem_stats(d.fd, d.vm).gpu_faults;
+	worker_start(&writer, d.vm, p, true);
+	wait_blocked(uffd);
+	worker_start(&reader, d.vm, p, false);
+	usleep(500000);
+	resolve(uffd, p);
+	igt_assert_eq(worker_end(&writer), DRM_DEVMEM_ERROR_NONE);
+	igt_assert_eq(worker_end(&reader), DRM_DEVMEM_ERROR_NONE);
+	igt_assert_eq_u64(merged(), before + 1);
+	igt_assert_eq_u64(igt_devmem_stats(d.fd, d.vm).gpu_faults, faults + 2);
+	igt_assert_eq_u64(*(uint64_t *)p, 1);
+	close(uffd);
+	igt_devmem_anon_free(p, 2 * MIB);
+
+	/* The other way round both get what they need in the end. */
+	uffd = blocked_alloc(&p);
+	worker_start(&reader, d.vm, p, false);
+	wait_blocked(uffd);
+	worker_start(&writer, d.vm, p, true);
+	usleep(500000);
+	igt_assert(!worker_done(&writer, 0));
+	resolve(uffd, p);
+	igt_assert_eq(worker_end(&reader), DRM_DEVMEM_ERROR_NONE);
+	igt_assert_eq(worker_end(&writer), DRM_DEVMEM_ERROR_NONE);
+	igt_assert_eq_u64(*(uint64_t *)p, 1);
+	close(uffd);
+	igt_devmem_anon_free(p, 2 * MIB);
+}
+
+static void test_merge_destroy(void)
+{
+	struct worker w[QUEUES];
+	uint64_t before = merged();
+	char *p;
+	int i, uffd = blocked_alloc(&p);
+
+	start_workers(w, uffd, p);
+	igt_devmem_queue_destroy(d.fd, w[1].queue);
+	igt_assert(worker_done(&w[1], IGT_DEVMEM_TIMEOUT_NS));
+	syncobj_destroy(d.fd, w[1].syncobj);
+	resolve(uffd, p);
+	for (i = 0; i < QUEUES; i++)
+		if (i != 1)
+			igt_assert_eq(worker_end(&w[i]), DRM_DEVMEM_ERROR_NONE);
+	igt_assert_eq_u64(merged(), before + QUEUES - 2);
+	close(uffd);
+	igt_devmem_anon_free(p, 2 * MIB);
+}
+
+static void test_no_ban(void)
+{
+	struct drm_devmem_query_faults args;
+
+	igt_devmem_load(&d.batch, 1, NULL, 8);
+	igt_assert_eq(__igt_devmem_run(&d), DRM_DEVMEM_ERROR_FAULT);
+	igt_assert_eq(query(d.vm, NULL, 0, &args), 0);
+	igt_assert_eq_u32(args.state, 0);
+	igt_devmem_poke(&d, d.result, 3);
+	igt_assert_eq_u64(*d.result, 3);
+}
+
+static void test_ban(void)
+{
+	uint64_t *word = igt_devmem_shared_alloc(PAGE);
+	struct drm_devmem_prefetch prefetch = {
+		.addr = (uintptr_t)word, .length = PAGE, .location = DRM_DEVMEM_LOCATION_DEVICE,
+	};
+	struct drm_devmem_query_faults args;
+	struct igt_devmem other;
+	uint32_t queue;
+
+	igt_devmem_init(&other, d.fd, DRM_DEVMEM_VM_BAN_ON_FAULT);
+	igt_devmem_poke(&other, word, 1);
+	igt_assert_eq(query(other.vm, NULL, 0, &args), 0);
+	igt_assert_eq_u32(args.state, 0);
+
+	/* One queue waits for memory; the fault of another ends it. */
+	igt_devmem_wait(&other.batch, word, DRM_DEVMEM_COMPARE_EQ, 99, 8);
+	igt_devmem_submit(&other);
+	usleep(100000);
+	igt_assert(!igt_devmem_done(&other, 0));
+	queue = other.queue;
+	other.queue = igt_devmem_queue_create(d.fd, other.vm);
+	other.batch.count = 512;
+	igt_devmem_load(&other.batch, 1, NULL, 8);
+	igt_devmem_end(&other.batch);
+	igt_devmem_exec(d.fd, other.queue, &other.batch.cmds[512], NULL, 0);
+	igt_assert(igt_devmem_done(&other, 5ll * 1000 * 1000 * 1000));
+	igt_assert_eq(igt_devmem_queue_query(d.fd, queue).error, DRM_DEVMEM_ERROR_FAULT);
+
+	igt_assert_eq(query(other.vm, NULL, 0, &args), 0);
+	igt_assert_eq_u32(args.state, DRM_DEVMEM_VM_BANNED);
+	igt_assert_eq_u64(args.total, 1);
+	igt_assert_eq(__igt_devmem_exec(d.fd, queue, other.batch.cmds, NULL, 0), -ECANCELED);
+	igt_assert_eq(__igt_devmem_queue_create(d.fd, other.vm, &other.syncobj), -ECANCELED);
+	prefetch.vm_id = other.vm;
+	igt_assert_eq(__igt_devmem_prefetch(d.fd, &prefetch), -ECANCELED);
+
+	/* Nobody else notices, and the VM can be destroyed. */
+	igt_devmem_poke(&d, word, 2);
+	igt_assert_eq_u64(*word, 2);
+	igt_devmem_queue_destroy(d.fd, queue);
+	igt_devmem_queue_destroy(d.fd, other.queue);
+	igt_devmem_vm_destroy(d.fd, other.vm);
+	igt_devmem_shared_free(word, PAGE);
+}
+
+static const struct {
+	const char *name;
+	const char *describe;
+	void (*test)(void);
+} tests[] = {
+	{ "invalid-query", "Errors are as documented", test_invalid_query },
+	{ "report", "Faults that fail are reported", test_report },
+	{ "report-many", "The latest faults are reported", test_report_many },
+	{ "report-queues", "Queues and VMs are told apart", test_report_queues },
+	{ "merge", "Faults on the same memory are served once", test_merge },
+	{ "merge-fail", "Faults on the same memory fail together", test_merge_fail },
+	{ "merge-rights", "Those that need more get it", test_merge_rights },
+	{ "merge-destroy", "A queue can go while its fault waits", test_merge_destroy },
+	{ "no-ban", "A fault that fails is not the end", test_no_ban },
+	{ "ban", "Unless the VM was created so", test_ban },
+};
+
+int igt_main()
+{
+	unsigned int i = 0;
+
+	igt_fixture()
+		igt_devmem_init(&d, igt_devmem_open(), 0);
+
+	for (i = 0; i < ARRAY_SIZE(tests); i++) {
+		igt_describe(tests[i].describe);
+		igt_subtest(tests[i].name)
+			tests[i].test();
+	}
+
+	igt_fixture() {
+		igt_devmem_fini(&d);
+		close(d.fd);
+	}
+}
