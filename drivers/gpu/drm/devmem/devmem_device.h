@@ -12,6 +12,7 @@
 #include "devmem_fault.h"
 #include "devmem_hw.h"
 #include "devmem_region.h"
+#include "devmem_stop.h"
 #include "devmem_thrash.h"
 #include "devmem_vram.h"
 #include "gpu/gpu_regs.h"
@@ -89,6 +90,8 @@ struct devmem_device {
 	struct workqueue_struct *timeout_wq;
 	/** @prefetch_wq: runs prefetches. */
 	struct workqueue_struct *prefetch_wq;
+	/** @stop: where tests make the driver wait. */
+	struct devmem_stop stop;
 };
 
 /**

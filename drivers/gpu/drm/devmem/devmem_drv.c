@@ -247,6 +247,7 @@ static int devmem_drv_probe(struct faux_device *fdev)
 	if (err)
 		return err;
 	devmem_debugfs_init(dm);
+	devmem_stop_init(dm);
 
 	err = drm_dev_register(&dm->drm, 0);
 	if (err)
@@ -258,6 +259,7 @@ static void devmem_drv_remove(struct faux_device *fdev)
 {
 	struct devmem_device *dm = faux_device_get_drvdata(fdev);
 
+	devmem_stop_close(dm);
 	drm_dev_unplug(&dm->drm);
 	devmem_queue_unplug(dm);
 	devmem_drv_fini_device(dm);

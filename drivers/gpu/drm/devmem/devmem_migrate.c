@@ -94,6 +94,8 @@ static int devmem_migrate_copy(struct page **pages, struct drm_pagemap_addr *add
 			continue;
 		if (!dm) {
 			dm = devmem_migrate_page_to_devmem(pages[i]);
+			devmem_stop_at(&dm->stop, to_device ? DEVMEM_STOP_COPY_TO_DEVICE :
+							      DEVMEM_STOP_COPY_TO_SYSTEM);
 			devmem_copy_begin(dm);
 		}
 

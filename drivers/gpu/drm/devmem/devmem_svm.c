@@ -186,6 +186,7 @@ static void devmem_svm_invalidate(struct drm_gpusvm *gpusvm,
 	}
 	if (tlb_end)
 		devmem_hw_tlb_invalidate(vm->dm, vm->vmid, tlb_start, tlb_end);
+	devmem_stop_at(&vm->dm->stop, DEVMEM_STOP_INVALIDATE);
 
 	r = first;
 	drm_gpusvm_for_each_range(r, notifier, start, end)
@@ -626,8 +627,11 @@ static int devmem_svm_serve_once(struct devmem_vm *vm, struct devmem_svm_request
 		return err;
 
 	devmem_svm_range_move(vm, range, req);
+	devmem_stop_at(&vm->dm->stop, DEVMEM_STOP_MIGRATED);
+
 	err = drm_gpusvm_get_pages(&vm->svm, &range->pages, vm->svm.mm,
 				   &base->notifier->notifier, req->start, req->end, &ctx);
+	devmem_stop_at(&vm->dm->stop, DEVMEM_STOP_BIND);
 	if (!err)
 		err = devmem_svm_range_bind(vm, range, req);
 	if (!err)

@@ -146,6 +146,7 @@ int devmem_vram_evict(struct devmem_device *dm, struct devmem_bo *bo,
 	ktime_t start = ktime_get();
 	int err;
 
+	devmem_stop_at(&dm->stop, DEVMEM_STOP_EVICT);
 	WRITE_ONCE(bo->trigger, trigger);
 	WRITE_ONCE(bo->evictor, current);
 	err = drm_pagemap_evict_to_ram(&bo->devmem);
