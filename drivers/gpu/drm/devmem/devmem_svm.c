@@ -639,8 +639,8 @@ static int devmem_svm_serve_once(struct devmem_vm *vm, struct devmem_svm_request
 	/* Unmapped between the garbage collection and here: look again. */
 	if (err == -EFAULT && devmem_svm_range_is_unmapped(range))
 		return -EAGAIN;
-	/* Some other page can be at fault: beyond the end of a file, poisoned. */
-	if (err == -EFAULT && !req->small) {
+	/* Some other page can be at fault: beyond a file, poisoned, read-only. */
+	if ((err == -EFAULT || err == -EPERM) && !req->small) {
 		req->small = true;
 		devmem_svm_range_remove(vm, range);
 		return -EAGAIN;
