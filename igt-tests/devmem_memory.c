@@ -246,22 +246,12 @@ static void test_program_text(void)
 	igt_devmem_anon_free(copy, PAGE);
 }
 
-static bool write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY);
-	bool written = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-
-	if (fd >= 0)
-		close(fd);
-	return written;
-}
-
 static void test_hugetlb(void)
 {
 	const size_t size = 4 * MIB;
 	uint64_t *p;
 
-	igt_require(write_file("/proc/sys/vm/nr_hugepages", "4"));
+	igt_require(igt_devmem_write_file("/proc/sys/vm/nr_hugepages", "4"));
 	p = mmap(NULL, size, PROT_READ | PROT_WRITE,
 		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
 	igt_require_f(p != MAP_FAILED, "no huge pages: %s\n", strerror(errno));
@@ -274,7 +264,7 @@ static void test_hugetlb(void)
 					DRM_DEVMEM_RESIDENCY_LARGE));
 	igt_devmem_expect_words(p, PATTERN, size);
 	munmap(p, size);
-	write_file("/proc/sys/vm/nr_hugepages", "0");
+	igt_devmem_write_file("/proc/sys/vm/nr_hugepages", "0");
 }
 
 static void test_no_migrate(void)
@@ -355,78 +345,16 @@ static void test_thp_split(void)
 	igt_devmem_anon_free(p, size);
 }
 
-/*
- * Swap on a compressed RAM disk, unless there is swap already. Its header is
- * what mkswap(8) writes: version, last page, and the signature that ends the page.
- */
-#define ZRAM_SIZE	(64 * MIB)
-
-#ifndef MADV_PAGEOUT
-#define MADV_PAGEOUT	21
-#endif
-
-static void zram_off(int sig)
-{
-	if (!syscall(SYS_swapoff, "/dev/zram0"))
-		write_file("/sys/block/zram0/reset", "1");
-}
-
-static bool has_swap(void)
-{
-	char line[256];
-	int lines = 0;
-	FILE *file = fopen("/proc/swaps", "r");
-
-	while (file && fgets(line, sizeof(line), file))
-		lines++;
-	if (file)
-		fclose(file);
-	return lines > 1;
-}
-
-static void require_swap(void)
-{
-	static uint32_t header[PAGE / 4];
-	int fd;
-
-	if (has_swap())
-		return;
-	igt_require_f(!igt_kmod_load("zram", NULL), "no module zram\n");
-	write_file("/sys/block/zram0/reset", "1");
-	igt_require(write_file("/sys/block/zram0/disksize", "67108864"));
-	header[256] = 1;
-	header[257] = ZRAM_SIZE / PAGE - 1;
-	memcpy((char *)header + PAGE - 10, "SWAPSPACE2", 10);
-	fd = open("/dev/zram0", O_RDWR);
-	igt_require_f(fd >= 0, "no /dev/zram0: %s\n", strerror(errno));
-	igt_require(write(fd, header, PAGE) == (ssize_t)PAGE);
-	close(fd);
-	igt_require_f(!syscall(SYS_swapon, "/dev/zram0", 0), "no swap: %s\n", strerror(errno));
-	igt_install_exit_handler(zram_off);
-}
-
-/* Reclaim the range; the GPU and CPU page tables show nothing afterwards. */
-static void swap_out(void *addr, size_t size)
-{
-	int tries = 0;
-
-	do {
-		igt_assert_eq(madvise(addr, size, MADV_PAGEOUT), 0);
-	} while (igt_devmem_count(&d, addr, size, DRM_DEVMEM_LOCATION_NONE) < size / PAGE &&
-		 ++tries < 20);
-	igt_require_f(tries < 20, "the kernel does not swap\n");
-}
-
 static void test_swap_in(void)
 {
 	const size_t size = 256 * KIB;
 	uint64_t *p = igt_devmem_anon_alloc(size);
 	size_t i;
 
-	require_swap();
+	igt_devmem_require_swap();
 	for (i = 0; i < size / 8; i++)
 		p[i] = i;
-	swap_out(p, size);
+	igt_devmem_swap_out(&d, p, size);
 	for (i = 0; i < size / 8; i += PAGE / 8)
 		igt_assert_eq_u64(igt_devmem_peek(&d, p + i), i);
 	/* A page that is still in swap cannot migrate; it is then used in place. */
@@ -447,16 +375,16 @@ static void test_swap_dirty(void)
 	struct igt_devmem migrating = d;
 	size_t i;
 
-	require_swap();
+	igt_devmem_require_swap();
 	igt_devmem_init(&d, d.fd, DRM_DEVMEM_VM_NO_MIGRATE);
 	memset(p, 1, size);
-	swap_out(p, size);
+	igt_devmem_swap_out(&d, p, size);
 	for (i = 0; i < size / 8; i += PAGE / 8)
 		igt_assert_eq_u64(p[i], 0x0101010101010101ull);
 
 	gpu_fill(p, PATTERN, size);
 	igt_assert(in_place(p, size));
-	swap_out(p, size);
+	igt_devmem_swap_out(&d, p, size);
 	igt_devmem_expect_words(p, PATTERN, size);
 	igt_devmem_fini(&d);
 	d = migrating;
@@ -469,13 +397,13 @@ static void test_free_dirty(void)
 	uint64_t *p = igt_devmem_anon_alloc(size);
 	struct igt_devmem migrating = d;
 
-	require_swap();
+	igt_devmem_require_swap();
 	igt_devmem_init(&d, d.fd, DRM_DEVMEM_VM_NO_MIGRATE);
 	memset(p, 1, size);
 	igt_assert_eq(madvise(p, size, MADV_FREE), 0);
 	gpu_fill(p, PATTERN, size);
 	igt_assert(in_place(p, size));
-	swap_out(p, size);
+	igt_devmem_swap_out(&d, p, size);
 	igt_devmem_expect_words(p, PATTERN, size);
 	igt_devmem_fini(&d);
 	d = migrating;

@@ -76,6 +76,7 @@ bool __igt_fork(void);
 void igt_waitchildren(void);
 typedef void (*igt_exit_handler_t)(int sig);
 void igt_install_exit_handler(igt_exit_handler_t handler);
+void igt_emit_ignore_dmesg_regex(const char *regex);
 void igt_set_timeout(unsigned int seconds, const char *op);
 void igt_reset_timeout(void);
 
@@ -123,7 +124,7 @@ void __igt_test_main(void)
 	     igt_success())
 
 #define igt_subtest_group() \
-	for (int __igt_var(skip), __igt_var(describe), \
+	for (int __igt_var(skip) = 0, __igt_var(describe) = 0, \
 	     __igt_var(once) = (__igt_subtest_group_save(&__igt_var(skip), \
 							 &__igt_var(describe)), 1); \
 	     __igt_var(once); \

@@ -13,6 +13,7 @@
 
 #include "drmtest.h"
 #include "igt_core.h"
+#include "igt_debugfs.h"
 #include "igt_devmem.h"
 #include "igt_kmod.h"
 #include "igt_syncobj.h"
@@ -575,6 +576,165 @@ bool igt_devmem_vram_comes_back(int fd, uint64_t bytes)
 	igt_info("VRAM: %llu bytes free, expected %llu\n", (unsigned long long)now,
 		 (unsigned long long)bytes);
 	return false;
+}
+
+uint64_t igt_devmem_violations(int fd)
+{
+	unsigned long long count = ~0ull;
+	char text[1024] = {}, *line;
+	int file = igt_debugfs_open(fd, "state", O_RDONLY);
+
+	igt_assert_fd(file);
+	igt_assert_lt(0, read(file, text, sizeof(text) - 1));
+	close(file);
+	line = strstr(text, "iommu violations: ");
+	igt_assert(line && sscanf(line, "iommu violations: %llu", &count) == 1);
+	return count;
+}
+
+static int stop_file = -1;
+
+static void stop_write(int stop, char sign, const char *point)
+{
+	char text[32];
+	int len = snprintf(text, sizeof(text), "%c%s", sign, point);
+
+	igt_assert_eq(write(stop, text, len), len);
+}
+
+/* Each line is a name, "set" or "clear", and how many wait. */
+static unsigned int stop_waiting(int stop, const char *point)
+{
+	char text[512] = {}, name[32], state[8], *line;
+	unsigned int waiting;
+
+	igt_assert_lt(0, pread(stop, text, sizeof(text) - 1, 0));
+	for (line = text; line && *line; line = strchr(line, '\n'), line += !!line) {
+		if (sscanf(line, "%31s %7s %u", name, state, &waiting) == 3 &&
+		    !strcmp(name, point))
+			return waiting;
+	}
+	igt_assert_f(false, "the driver has no stop point %s\n", point);
+}
+
+static void stop_clear_all(int sig)
+{
+	char text[512] = {}, name[32], *line;
+
+	if (pread(stop_file, text, sizeof(text) - 1, 0) <= 0)
+		return;
+	for (line = text; line && *line; line = strchr(line, '\n'), line += !!line) {
+		name[0] = '-';
+		if (sscanf(line, "%30s", name + 1) == 1 &&
+		    write(stop_file, name, strlen(name)) < 0)
+			break;
+	}
+	/* An open file keeps the module, which another handler may want to unload. */
+	close(stop_file);
+}
+
+int igt_devmem_stop_open(int fd)
+{
+	int stop = igt_debugfs_open(fd, "stop", O_RDWR);
+
+	igt_assert_fd(stop);
+	if (stop_file < 0)
+		igt_install_exit_handler(stop_clear_all);
+	stop_file = stop;
+	return stop;
+}
+
+void igt_devmem_stop_set(int stop, const char *point)
+{
+	stop_write(stop, '+', point);
+}
+
+void igt_devmem_stop_clear(int stop, const char *point)
+{
+	stop_write(stop, '-', point);
+}
+
+bool igt_devmem_stop_reached(int stop, const char *point)
+{
+	int i;
+
+	for (i = 0; i < 1000; i++) {
+		if (stop_waiting(stop, point))
+			return true;
+		usleep(10000);
+	}
+	return false;
+}
+
+bool igt_devmem_write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY);
+	bool written = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+	if (fd >= 0)
+		close(fd);
+	return written;
+}
+
+/*
+ * Swap on a compressed RAM disk, unless there is swap already. Its header is
+ * what mkswap(8) writes: version, last page, and the signature that ends the page.
+ */
+#define ZRAM_SIZE	(64ul << 20)
+
+static void zram_off(int sig)
+{
+	if (!syscall(SYS_swapoff, "/dev/zram0"))
+		igt_devmem_write_file("/sys/block/zram0/reset", "1");
+}
+
+static bool has_swap(void)
+{
+	char line[256];
+	int lines = 0;
+	FILE *file = fopen("/proc/swaps", "r");
+
+	while (file && fgets(line, sizeof(line), file))
+		lines++;
+	if (file)
+		fclose(file);
+	return lines > 1;
+}
+
+void igt_devmem_require_swap(void)
+{
+	static uint32_t header[1024];
+	int fd;
+
+	if (has_swap())
+		return;
+	igt_require_f(!igt_kmod_load("zram", NULL), "no module zram\n");
+	igt_devmem_write_file("/sys/block/zram0/reset", "1");
+	igt_require(igt_devmem_write_file("/sys/block/zram0/disksize", "67108864"));
+	header[256] = 1;
+	header[257] = ZRAM_SIZE / page_size() - 1;
+	memcpy((char *)header + page_size() - 10, "SWAPSPACE2", 10);
+	fd = open("/dev/zram0", O_RDWR);
+	igt_require_f(fd >= 0, "no /dev/zram0: %s\n", strerror(errno));
+	igt_require(write(fd, header, page_size()) == (ssize_t)page_size());
+	close(fd);
+	igt_require_f(!syscall(SYS_swapon, "/dev/zram0", 0), "no swap: %s\n", strerror(errno));
+	igt_install_exit_handler(zram_off);
+}
+
+#ifndef MADV_PAGEOUT
+#define MADV_PAGEOUT	21
+#endif
+
+void igt_devmem_swap_out(struct igt_devmem *d, void *addr, size_t size)
+{
+	int tries = 0;
+
+	do {
+		igt_assert_eq(madvise(addr, size, MADV_PAGEOUT), 0);
+	} while (igt_devmem_count(d, addr, size, DRM_DEVMEM_LOCATION_NONE) < size / page_size() &&
+		 ++tries < 20);
+	igt_require_f(tries < 20, "the kernel does not swap\n");
 }
 
 bool igt_devmem_has_module_param(const char *name)

@@ -163,6 +163,31 @@ size_t igt_devmem_count(struct igt_devmem *d, const void *addr, size_t length,
 /* Wait until PARAM_VRAM_FREE is at least @bytes: memory is given back in its own time. */
 bool igt_devmem_vram_comes_back(int fd, uint64_t bytes);
 
+/* How often the device or the driver used a bus address that was not mapped. */
+uint64_t igt_devmem_violations(int fd);
+
+/*
+ * Stop points of the driver: who gets to a point that is set waits until it is
+ * cleared. All of @fd's device are cleared when the test exits. Nothing here uses
+ * the heap or changes the address space, which a thread that waits may have locked.
+ */
+int igt_devmem_stop_open(int fd);
+void igt_devmem_stop_set(int stop, const char *point);
+void igt_devmem_stop_clear(int stop, const char *point);
+/* Wait until somebody waits at @point; false if nobody comes within seconds. */
+bool igt_devmem_stop_reached(int stop, const char *point);
+
+/* Write @text to a file of procfs or sysfs; false if that fails. */
+bool igt_devmem_write_file(const char *path, const char *text);
+
+/*
+ * Turn on swap on a compressed RAM disk until the test exits, unless there is swap
+ * already; skip the test without. igt_devmem_swap_out() reclaims the range: neither
+ * page table shows anything afterwards.
+ */
+void igt_devmem_require_swap(void);
+void igt_devmem_swap_out(struct igt_devmem *d, void *addr, size_t size);
+
 /*
  * The driver's module. igt_devmem_reload() unloads and loads it; the parameters
  * that it was found with come back by igt_devmem_restore() or when the test
