@@ -71,6 +71,9 @@
  * @live-pages:		brings memory back that is still on the device
  * @live-pages-child:	brings memory back that only a forked child has
  *
+ * SUBTEST: no-device-memory
+ * Description: Device memory that can't be registered costs one warning and nothing else
+ *
  * SUBTEST: reload-%s
  * Description: Loading the module %arg[1]
  *
@@ -81,6 +84,7 @@
  */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -92,6 +96,7 @@
 
 #include "drmtest.h"
 #include "igt_core.h"
+#include "igt_debugfs.h"
 #include "igt_syncobj.h"
 #include "ioctl_wrappers.h"
 #include "lib/igt_devmem.h"
@@ -874,6 +879,115 @@ static void test_reload_two_devices(void)
 	igt_devmem_restore();
 }
 
+/* More than all of the window for device-private pages can describe */
+#define IMPOSSIBLE_VRAM	"vram_size=134217728"
+#define NO_MEMORY_TEXT	"no device memory, SVM is limited to system memory"
+
+/* Warnings of the driver about its memory, since the last read of @kmsg. */
+static int count_warnings(int kmsg)
+{
+	char record[1024];
+	int count = 0;
+	ssize_t len;
+
+	/* One record a read: "LEVEL,NUMBER,TIME,FLAGS;TEXT", and EPIPE where some were lost. */
+	while ((len = read(kmsg, record, sizeof(record) - 1)) >= 0 || errno == EPIPE) {
+		record[len < 0 ? 0 : len] = 0;
+		if (strstr(record, "[drm]") && strstr(record, NO_MEMORY_TEXT) &&
+		    (atoi(record) & 7) == 4)
+			count++;
+	}
+	return count;
+}
+
+static void check_state_is(int fd, const char *line)
+{
+	int file = igt_debugfs_open(fd, "state", O_RDONLY);
+	char text[1024] = {};
+
+	igt_assert_fd(file);
+	igt_assert_lt(0, read(file, text, sizeof(text) - 1));
+	close(file);
+	igt_assert_f(strstr(text, line), "no '%s' in:\n%s", line, text);
+}
+
+static bool in_system(const void *p, size_t size)
+{
+	return igt_devmem_pages_are(&d, p, size,
+				    DRM_DEVMEM_RESIDENCY_LOCATION |
+				    DRM_DEVMEM_RESIDENCY_GPU_MAPPED,
+				    DRM_DEVMEM_LOCATION_SYSTEM |
+				    DRM_DEVMEM_RESIDENCY_GPU_MAPPED);
+}
+
+/* All kinds of access, a fork and an unmap, in system memory. */
+static void use_system_memory(void)
+{
+	const size_t size = 2 * MIB + 16 * PAGE;
+	uint64_t *p = igt_devmem_anon_alloc(size);
+	struct drm_devmem_stats stats;
+
+	memset(p, 1, size / 2);
+	igt_assert_eq_u64(igt_devmem_peek(&d, p), 0x0101010101010101ull);
+	igt_devmem_fill(&d.batch, p, PATTERN, 8, size);
+	igt_devmem_atomic(&d.batch, DRM_DEVMEM_ATOMIC_ADD, 0, p, 1, 8);
+	igt_devmem_run(&d);
+	igt_assert(in_system(p, size));
+	igt_assert_eq_u64(p[0], PATTERN + 1);
+	igt_devmem_expect_words(p + 1, PATTERN, size - 8);
+
+	igt_fork(child, 1)
+		memset(p, 2, size);
+	igt_waitchildren();
+	igt_assert_eq_u64(igt_devmem_peek(&d, p + 1), PATTERN);
+	p[1] = 3;
+	igt_assert_eq_u64(igt_devmem_peek(&d, p + 1), 3);
+
+	igt_assert_eq(munmap(p, PAGE), 0);
+	igt_devmem_load(&d.batch, 1, p, 8);
+	igt_assert_eq(__igt_devmem_run(&d), DRM_DEVMEM_ERROR_FAULT);
+	igt_assert_eq_u64(igt_devmem_peek(&d, p + PAGE / 8), PATTERN);
+	igt_assert(in_system(p + PAGE / 8, PAGE));
+
+	stats = igt_devmem_stats(d.fd, d.vm);
+	igt_assert_eq_u64(stats.to_device_bytes, 0);
+	igt_assert_eq_u64(stats.to_device_failed, 0);
+	igt_assert_eq_u64(stats.cpu_faults, 0);
+	igt_devmem_anon_free(p, size);
+}
+
+static void test_no_device_memory(void)
+{
+	int kmsg = open("/dev/kmsg", O_RDONLY | O_NONBLOCK), i;
+
+	igt_assert_fd(kmsg);
+	igt_emit_ignore_dmesg_regex(NO_MEMORY_TEXT);
+	igt_assert(lseek(kmsg, 0, SEEK_END) >= 0);
+	igt_devmem_reload(IMPOSSIBLE_VRAM);
+
+	for (i = 0; i < 2; i++) {
+		igt_devmem_init(&d, igt_devmem_open(), i ? DRM_DEVMEM_VM_NO_MIGRATE : 0);
+		igt_assert_eq_u64(igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_HAS_DEVICE_MEMORY),
+				  0);
+		check_state_is(d.fd, "device memory: none\n");
+		use_system_memory();
+		igt_assert_eq_u64(igt_devmem_violations(d.fd), 0);
+		igt_devmem_fini(&d);
+		drm_close_driver(d.fd);
+	}
+	igt_assert_eq(count_warnings(kmsg), 1);
+
+	/* The module goes, and the next one has its memory again. */
+	igt_devmem_restore();
+	igt_assert_eq(count_warnings(kmsg), 0);
+	close(kmsg);
+	d.fd = igt_devmem_open();
+	igt_assert_eq_u64(igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_HAS_DEVICE_MEMORY), 1);
+	check_state_is(d.fd, "device memory: registered\n");
+	drm_close_driver(d.fd);
+	check_works();
+}
+
 static const struct {
 	const char *name;
 	const char *describe;
@@ -917,6 +1031,8 @@ static const struct {
 	{ "unload-live-pages-child", "That holds for forked children too",
 	  test_unload_live_pages_child },
 	{ "reload-vram-size", "The size of device memory is a parameter", test_reload_vram_size },
+	{ "no-device-memory", "Without device memory all is done in system memory",
+	  test_no_device_memory },
 	{ "reload-two-devices", "The number of devices is a parameter", test_reload_two_devices },
 };
 

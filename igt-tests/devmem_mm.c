@@ -1,0 +1,1293 @@
+// SPDX-License-Identifier: MIT
+/* Copyright (c) 2026 devmem developers */
+
+/**
+ * TEST: devmem mm
+ * Category: Core
+ * Mega feature: SVM
+ * Sub-category: Memory management
+ * Description: What the kernel's memory management does to memory that is on the device
+ *
+ * SUBTEST: madvise-%s
+ * Description: Advice %arg[1] for memory on the device
+ *
+ * arg[1]:
+ *
+ * @normal:		MADV_NORMAL
+ * @random:		MADV_RANDOM
+ * @willneed:		MADV_WILLNEED
+ * @hugepage:		MADV_HUGEPAGE
+ * @nohugepage:		MADV_NOHUGEPAGE
+ * @collapse:		MADV_COLLAPSE
+ * @cold:		MADV_COLD
+ * @pageout:		MADV_PAGEOUT
+ * @mergeable:		MADV_MERGEABLE
+ * @dontdump:		MADV_DONTDUMP
+ * @populate-read:	MADV_POPULATE_READ, which brings it back
+ * @populate-write:	MADV_POPULATE_WRITE, which brings it back
+ *
+ * SUBTEST: madvise-free
+ * Description: After MADV_FREE pages are as they were or zero, for CPU and GPU alike
+ *
+ * SUBTEST: madvise-dontfork
+ * Description: A child does not get memory on the device that is marked so
+ *
+ * SUBTEST: madvise-wipeonfork
+ * Description: A child finds memory on the device that is marked so empty
+ *
+ * SUBTEST: madvise-remove
+ * Description: A hole in shared memory reads as zero for the GPU
+ *
+ * SUBTEST: mlock
+ * Description: Locked memory is right on both sides
+ *
+ * SUBTEST: userfaultfd-missing
+ * Description: The GPU waits for userfaultfd, or gets an error, but never a zero page
+ *
+ * SUBTEST: userfaultfd-wp
+ * Description: The GPU does not write what userfaultfd protects
+ *
+ * SUBTEST: userfaultfd-move
+ * Description: UFFDIO_MOVE moves memory on the device, or fails and leaves it alone
+ *
+ * SUBTEST: proc-pagemap
+ * Description: Looking into /proc/self/pagemap does not bring memory back
+ *
+ * SUBTEST: proc-smaps
+ * Description: Memory on the device counts as resident in /proc/self/smaps
+ *
+ * SUBTEST: proc-mem
+ * Description: Memory on the device is read and written through /proc/self/mem
+ *
+ * SUBTEST: process-vm-writev
+ * Description: Another process writes memory on the device
+ *
+ * SUBTEST: ptrace
+ * Description: A debugger reads and writes memory on the device
+ *
+ * SUBTEST: o-direct
+ * Description: A block device reads and writes memory that was on the device
+ *
+ * SUBTEST: pin-longterm
+ * Description: Pinned memory does not migrate, and the GPU uses it in place
+ *
+ * SUBTEST: vmsplice
+ * Description: Memory in a pipe is used in place
+ *
+ * SUBTEST: ksm
+ * Description: A GPU write to a merged page is seen at one address only
+ *
+ * SUBTEST: vdso
+ * Description: The GPU reads the vDSO and cannot write it
+ *
+ * SUBTEST: vvar
+ * Description: The GPU cannot write the data of the vDSO
+ *
+ * SUBTEST: pfnmap
+ * Description: An access to a mapping without struct pages is an error
+ *
+ * SUBTEST: secretmem
+ * Description: An access to secret memory is an error
+ *
+ * SUBTEST: last-page
+ * Description: The last page of the address space
+ *
+ * SUBTEST: first-page
+ * Description: The lowest page that can be mapped
+ *
+ * SUBTEST: grow-and-shrink
+ * Description: A mapping on the device grows and shrinks in place
+ *
+ * SUBTEST: thp-%s
+ * Description: A huge page on the device %arg[1]
+ *
+ * arg[1]:
+ *
+ * @fork:		is shared after fork() and written by both sides
+ * @mremap-part:	loses its middle to another address
+ * @dontneed-part:	loses its middle
+ * @mprotect-part:	becomes read-only in its middle
+ *
+ * SUBTEST: mixed-pages
+ * Description: One GPU access to pages in swap, on the device, of zeros, and none
+ *
+ * SUBTEST: hugetlb-shared
+ * Description: Shared huge pages are used in place by two processes
+ *
+ * SUBTEST: spawn
+ * Description: A child that becomes another program does not disturb the GPU
+ *
+ * SUBTEST: busy-%s
+ * Description: A process with its GPU at work %arg[1]
+ *
+ * arg[1]:
+ *
+ * @exit:		exits
+ * @exec:		becomes another program
+ * @abort:		is killed by a signal of its own
+ *
+ * SUBTEST: fair
+ * Description: CPU and GPU count in the same page for a second, and both get on
+ *
+ * SUBTEST: fdinfo
+ * Description: fdinfo tells the device memory that a client uses
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <linux/userfaultfd.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "drmtest.h"
+#include "igt_core.h"
+#include "igt_kmod.h"
+#include "lib/igt_devmem.h"
+
+IGT_TEST_DESCRIPTION("What the kernel's memory management does to memory on the device");
+
+#define KIB		1024ul
+#define MIB		(1024 * KIB)
+#define PAGE		4096ul
+#define PATTERN		0xa5a6a7a8a9aaabacull
+#define SIZE		(64 * KIB)
+
+#ifndef MADV_COLD
+#define MADV_COLD		20
+#define MADV_PAGEOUT		21
+#endif
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ	22
+#define MADV_POPULATE_WRITE	23
+#endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE		25
+#endif
+
+static struct igt_devmem d;
+
+static bool in_place(const void *addr, size_t size)
+{
+	return igt_devmem_pages_are(&d, addr, size,
+				    DRM_DEVMEM_RESIDENCY_LOCATION |
+				    DRM_DEVMEM_RESIDENCY_GPU_MAPPED,
+				    DRM_DEVMEM_LOCATION_SYSTEM |
+				    DRM_DEVMEM_RESIDENCY_GPU_MAPPED);
+}
+
+static bool on_device(const void *addr, size_t size)
+{
+	return igt_devmem_location_is(&d, addr, size, DRM_DEVMEM_LOCATION_DEVICE);
+}
+
+static bool in_system(const void *addr, size_t size)
+{
+	return igt_devmem_location_is(&d, addr, size, DRM_DEVMEM_LOCATION_SYSTEM);
+}
+
+/* Memory with PATTERN in it, on the device */
+static uint64_t *device_alloc(size_t size)
+{
+	uint64_t *p = igt_devmem_anon_alloc(size);
+
+	memset(p, 1, size);
+	igt_devmem_set(&d, p, PATTERN, size);
+	return p;
+}
+
+/* The GPU still reads and writes the memory, and the CPU sees it. */
+static void check_usable(uint64_t *p, size_t size)
+{
+	igt_assert_eq_u64(igt_devmem_peek(&d, p + size / 8 - 1), PATTERN);
+	igt_devmem_poke(&d, p + 1, 1);
+	igt_assert_eq_u64(p[1], 1);
+	p[1] = PATTERN;
+	igt_assert_eq_u64(igt_devmem_peek(&d, p + 1), PATTERN);
+	igt_devmem_expect_words(p, PATTERN, size);
+}
+
+/*
+ * Advice
+ */
+static const struct advice {
+	const char *name;
+	int advice;
+	bool comes_back;
+} advices[] = {
+	{ "normal", MADV_NORMAL, false },
+	{ "random", MADV_RANDOM, false },
+	{ "willneed", MADV_WILLNEED, false },
+	{ "hugepage", MADV_HUGEPAGE, false },
+	{ "nohugepage", MADV_NOHUGEPAGE, false },
+	{ "cold", MADV_COLD, false },
+	{ "pageout", MADV_PAGEOUT, false },
+	{ "mergeable", MADV_MERGEABLE, false },
+	{ "dontdump", MADV_DONTDUMP, false },
+	{ "populate-read", MADV_POPULATE_READ, true },
+	{ "populate-write", MADV_POPULATE_WRITE, true },
+};
+
+static void test_advice(const struct advice *advice)
+{
+	const size_t size = 2 * MIB + SIZE;
+	uint64_t *p = device_alloc(size);
+
+	igt_assert_eq(madvise(p, size, advice->advice), 0);
+	if (advice->comes_back)
+		igt_assert(in_system(p, size));
+	else
+		igt_assert(on_device(p, size));
+	check_usable(p, size);
+	igt_devmem_anon_free(p, size);
+}
+
+/* Fails for memory that is not there; what matters is that nothing is lost. */
+static void test_advice_collapse(void)
+{
+	const size_t size = 4 * MIB;
+	uint64_t *p = device_alloc(size);
+
+	igt_assert_eq_u64(p[0], PATTERN);
+	igt_assert(in_system(p, 2 * MIB));
+	igt_assert(on_device(p + size / 16, 2 * MIB));
+	if (madvise(p, size, MADV_COLLAPSE))
+		igt_info("collapse: %s\n", strerror(errno));
+	check_usable(p, size);
+	igt_devmem_anon_free(p, size);
+}
+
+static void test_advice_free(void)
+{
+	uint64_t *p = device_alloc(SIZE), *copy = igt_devmem_shared_alloc(SIZE);
+	size_t i;
+
+	igt_assert_eq(madvise(p, SIZE, MADV_FREE), 0);
+	igt_devmem_copy(&d.batch, copy, p, SIZE);
+	igt_devmem_run(&d);
+	for (i = 0; i < SIZE / 8; i++) {
+		igt_assert(copy[i] == PATTERN || !copy[i]);
+		igt_assert_eq_u64(copy[i], copy[i & ~(PAGE / 8 - 1)]);
+		/* What was looked at can still be dropped, so not the other way round. */
+		igt_assert(p[i] == copy[i] || !p[i]);
+	}
+	/* Memory that is written is kept. */
+	igt_devmem_set(&d, p, 7, SIZE);
+	igt_devmem_expect_words(p, 7, SIZE);
+	igt_devmem_shared_free(copy, SIZE);
+	igt_devmem_anon_free(p, SIZE);
+}
+
+static void test_advice_dontfork(void)
+{
+	uint64_t *p = device_alloc(SIZE);
+
+	igt_assert_eq(madvise(p, SIZE, MADV_DONTFORK), 0);
+	igt_fork(child, 1) {
+		unsigned char vec[SIZE / PAGE];
+
+		igt_assert_eq(mincore(p, SIZE, vec), -1);
+		igt_assert_eq(errno, ENOMEM);
+	}
+	/* The memory is nobody else's: it can be written where it is. */
+	igt_devmem_poke(&d, p, 3);
+	igt_assert(on_device(p, SIZE));
+	igt_waitchildren();
+	igt_assert_eq_u64(p[0], 3);
+	igt_devmem_expect_words(p + 1, PATTERN, SIZE - 8);
+	igt_devmem_anon_free(p, SIZE);
+}
+
+static void test_advice_wipeonfork(void)
+{
+	uint64_t *p = device_alloc(SIZE);
+
+	igt_assert_eq(madvise(p, SIZE, MADV_WIPEONFORK), 0);
+	igt_fork(child, 1) {
+		igt_devmem_expect_words(p, 0, SIZE);
+		memset(p, 9, SIZE);
+	}
+	igt_waitchildren();
+	igt_assert(on_device(p, SIZE));
+	check_usable(p, SIZE);
+	igt_devmem_anon_free(p, SIZE);
+}
+
+static void test_advice_remove(void)
+{
+	uint64_t *p = igt_devmem_shared_alloc(SIZE);
+
+	igt_devmem_fill(&d.batch, p, PATTERN, 8, SIZE);
+	igt_devmem_run(&d);
+	igt_assert(in_place(p, SIZE));
+	igt_assert_eq(madvise(p, SIZE / 2, MADV_REMOVE), 0);
+	igt_assert_eq_u64(igt_devmem_peek(&d, p), 0);
+	igt_assert_eq_u64(igt_devmem_peek(&d, p + SIZE / 16), PATTERN);
+	igt_devmem_expect_words(p, 0, SIZE / 2);
+	igt_devmem_expect_words(p + SIZE / 16, PATTERN, SIZE / 2);
+	igt_devmem_shared_free(p, SIZE);
+}
+
+static void test_mlock(void)
+{
+	uint64_t *p = device_alloc(SIZE);
+
+	igt_assert_eq(mlock(p, SIZE), 0);
+	igt_assert(in_system(p, SIZE));
+	check_usable(p, SIZE);
+	igt_devmem_fill(&d.batch, p, 5, 8, SIZE);
+	igt_devmem_run(&d);
+	igt_assert_eq(munlock(p, SIZE), 0);
+	igt_devmem_expect_words(p, 5, SIZE);
+	igt_devmem_anon_free(p, SIZE);
+}
+
+/*
+ * userfaultfd: a thread serves what comes
+ */
+struct handler {
+	pthread_t thread;
+	int fd;
+	uint32_t stop;
+	unsigned int events;
+	void *source;
+};
+
+static void serve_event(struct handler *h, const struct uffd_msg *msg)
+{
+	uint64_t addr = msg->arg.pagefault.address & ~(PAGE - 1);
+	struct uffdio_copy copy = { .dst = addr, .src = (uintptr_t)h->source, .len = PAGE };
+	struct uffdio_writeprotect wp = { .range = { .start = addr, .len = PAGE } };
+
+	h->events++;
+	if (msg->arg.pagefault.flags & UFFD_PAGEFAULT_FLAG_WP)
+		igt_assert_eq(ioctl(h->fd, UFFDIO_WRITEPROTECT, &wp), 0);
+	else if (ioctl(h->fd, UFFDIO_COPY, &copy))
+		igt_assert_eq(errno, EEXIST);
+}
+
+static void *handler_thread(void *arg)
+{
+	struct handler *h = arg;
+	struct pollfd poll_fd = { .fd = h->fd, .events = POLLIN };
+	struct uffd_msg msg;
+
+	while (!__atomic_load_n(&h->stop, __ATOMIC_SEQ_CST)) {
+		if (poll(&poll_fd, 1, 20) > 0 && read(h->fd, &msg, sizeof(msg)) == sizeof(msg))
+			serve_event(h, &msg);
+	}
+	return NULL;
+}
+
+static void open_userfaultfd(struct handler *h, void *p, uint64_t mode, uint64_t features)
+{
+	struct uffdio_api api = { .api = UFFD_API, .features = features };
+	struct uffdio_register reg = {
+		.range = { .start = (uintptr_t)p, .len = SIZE }, .mode = mode,
+	};
+
+	*h = (struct handler){};
+	h->fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	igt_require_f(h->fd >= 0, "no userfaultfd: %s\n", strerror(errno));
+	igt_require_f(!ioctl(h->fd, UFFDIO_API, &api), "userfaultfd lacks features\n");
+	igt_assert_eq(ioctl(h->fd, UFFDIO_REGISTER, &reg), 0);
+	h->source = igt_devmem_shared_alloc(PAGE);
+}
+
+static void start_handler(struct handler *h)
+{
+	igt_assert_eq(pthread_create(&h->thread, NULL, handler_thread, h), 0);
+}
+
+static void end_handler(struct handler *h)
+{
+	__atomic_store_n(&h->stop, 1, __ATOMIC_SEQ_CST);
+	igt_assert_eq(pthread_join(h->thread, NULL), 0);
+	igt_devmem_shared_free(h->source, PAGE);
+	close(h->fd);
+}
+
+static void test_userfaultfd_missing(void)
+{
+	uint64_t *p = igt_devmem_anon_alloc(SIZE);
+	struct handler h;
+	uint32_t error;
+	size_t i;
+
+	open_userfaultfd(&h, p, UFFDIO_REGISTER_MODE_MISSING, 0);
+	for (i = 0; i < PAGE / 8; i++)
+		((uint64_t *)h.source)[i] = PATTERN;
+	start_handler(&h);
+	igt_devmem_load(&d.batch, 1, p, 8);
+	igt_devmem_store_reg(&d.batch, d.result, 1, 8);
+	error = __igt_devmem_run(&d);
+	if (!error)
+		igt_assert_eq_u64(*d.result, PATTERN);
+	else
+		igt_assert_eq(error, DRM_DEVMEM_ERROR_FAULT);
+	igt_info("the GPU %s, %u events\n", error ? "got an error" : "waited", h.events);
+
+	/* The CPU gets what the handler gives, everywhere; then so does the GPU. */
+	igt_devmem_expect_words(p, PATTERN, SIZE);
+	igt_assert_lt(0, h.events);
+	check_usable(p, SIZE);
+	end_handler(&h);
+	igt_devmem_anon_free(p, SIZE);
+}
+
+static void test_userfaultfd_wp(void)
+{
+	uint64_t *p = device_alloc(SIZE);
+	struct handler h;
+	struct uffdio_writeprotect wp = {
+		.range = { .start = (uintptr_t)p, .len = SIZE },
+		.mode = UFFDIO_WRITEPROTECT_MODE_WP,
+	};
+	uint32_t error;
+
+	open_userfaultfd(&h, p, UFFDIO_REGISTER_MODE_WP, UFFD_FEATURE_PAGEFAULT_FLAG_WP);
+	igt_assert_eq(ioctl(h.fd, UFFDIO_WRITEPROTECT, &wp), 0);
+	igt_assert_eq_u64(igt_devmem_peek(&d, p + 5), PATTERN);
+
+	start_handler(&h);
+	igt_devmem_store(&d.batch, p, 6, 8);
+	error = __igt_devmem_run(&d);
+	igt_info("the GPU %s, %u events\n", error ? "got an error" : "waited", h.events);
+	/* A write that nobody was told of is the one thing that must not be. */
+	igt_assert_eq_u64(p[0], error ? PATTERN : 6);
+	if (!error)
+		igt_assert_lt(0, h.events);
+	p[0] = PATTERN;
+	p[PAGE / 8] = PATTERN;
+	igt_assert_lt(1, h.events);
+	end_handler(&h);
+	check_usable(p, SIZE);
+	igt_devmem_anon_free(p, SIZE);
+}
+
+#ifndef UFFDIO_MOVE
+struct uffdio_move {
+	__u64 dst;
+	__u64 src;
+	__u64 len;
+	__u64 mode;
+	__s64 move;
+};
+
+#define UFFDIO_MOVE		_IOWR(UFFDIO, 0x05, struct uffdio_move)
+#define UFFD_FEATURE_MOVE	0x10000
+#endif
+
+static void test_userfaultfd_move(void)
+{
+	uint64_t *from = device_alloc(SIZE), *to = igt_devmem_anon_alloc(SIZE);
+	struct uffdio_move move = {
+		.dst = (uintptr_t)to, .src = (uintptr_t)from, .len = SIZE,
+	};
+	struct handler h;
+
+	open_userfaultfd(&h, to, UFFDIO_REGISTER_MODE_MISSING, UFFD_FEATURE_MOVE);
+	start_handler(&h);
+	if (ioctl(h.fd, UFFDIO_MOVE, &move)) {
+		igt_info("move: %s after %lld bytes\n", strerror(errno), (long long)move.move);
+		igt_assert_lte_u64(move.move < 0 ? 0 : move.move, SIZE - 1);
+		if (move.move < 0)
+			move.move = 0;
+	}
+	end_handler(&h);
+	igt_devmem_expect_words(to, PATTERN, move.move);
+	igt_devmem_expect_words((char *)from + move.move, PATTERN, SIZE - move.move);
+	if (move.move == (int64_t)SIZE)
+		check_usable(to, SIZE);
+	else if (!move.move)
+		check_usable(from, SIZE);
+	igt_devmem_anon_free(to, SIZE);
+	igt_devmem_anon_free(from, SIZE);
+}
+
+/*
+ * /proc
+ */
+static void test_proc_pagemap(void)
+{
+	int fd = open("/proc/self/pagemap", O_RDONLY);
+	uint64_t *p = device_alloc(SIZE), entries[SIZE / PAGE];
+	unsigned int i;
+
+	igt_assert_fd(fd);
+	igt_assert_eq(pread(fd, entries, sizeof(entries), (uintptr_t)p / PAGE * 8),
+		      (int)sizeof(entries));
+	/* Bit 63: present; bit 62: swapped, which is what a device page counts as. */
+	for (i = 0; i < SIZE / PAGE; i++)
+		igt_assert_eq_u64(entries[i] >> 62, 1);
+	igt_assert(on_device(p, SIZE));
+	check_usable(p, SIZE);
+	igt_assert_eq(pread(fd, entries, sizeof(entries), (uintptr_t)p / PAGE * 8),
+		      (int)sizeof(entries));
+	for (i = 0; i < SIZE / PAGE; i++)
+		igt_assert_eq_u64(entries[i] >> 62, 2);
+	close(fd);
+	igt_devmem_anon_free(p, SIZE);
+}
+
+/* The value of a line in the entry of the mapping at @addr, in KiB. */
+static long smaps_value(const void *addr, const char *key)
+{
+	FILE *file = fopen("/proc/self/smaps", "r");
+	unsigned long start, end;
+	long value = -1;
+	bool here = false;
+	char line[512];
+
+	igt_assert(file);
+	while (fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+			here = start <= (uintptr_t)addr && (uintptr_t)addr < end;
+		else if (here && !strncmp(line, key, strlen(key)))
+			value = strtol(line + strlen(key), NULL, 10);
+	}
+	fclose(file);
+	return value;
+}
+
+static void test_proc_smaps(void)
+{
+	uint64_t *p = device_alloc(SIZE);
+
+	igt_assert_eq(smaps_value(p, "Rss:"), SIZE / KIB);
+	igt_assert_eq(smaps_value(p, "Swap:"), 0);
+	igt_assert(on_device(p, SIZE));
+	check_usable(p, SIZE);
+	igt_assert_eq(smaps_value(p, "Rss:"), SIZE / KIB);
+	igt_devmem_anon_free(p, SIZE);
+}
+
+static void test_proc_mem(void)
+{
+	uint64_t *p = device_alloc(SIZE), word = 0;
+	int fd = open("/proc/self/mem", O_RDWR);
+
+	igt_assert_fd(fd);
+	igt_assert_eq(pread(fd, &word, 8, (uintptr_t)(p + 3)), 8);
+	igt_assert_eq_u64(word, PATTERN);
+	igt_devmem_set(&d, p, 4, SIZE);
+	word = PATTERN;
+	igt_assert_eq(pwrite(fd, &word, 8, (uintptr_t)(p + 3)), 8);
+	igt_assert_eq_u64(igt_devmem_peek(&d, p + 3), PATTERN);
+	igt_assert_eq_u64(igt_devmem_peek(&d, p + 4), 4);
+	close(fd);
+	igt_devmem_set(&d, p, PATTERN, SIZE);
+	check_usable(p, SIZE);
+	igt_devmem_anon_free(p, SIZE);
+}
+
+static void test_process_vm_writev(void)
+{
+	uint64_t *p = device_alloc(SIZE);
+
+	igt_fork(child, 1) {
+		static char data[PAGE];
+		struct iovec from = { data, PAGE }, to = { (char *)p + PAGE, PAGE };
+
+		memset(data, 8, PAGE);
+		igt_assert_eq(process_vm_writev(getppid(), &from, 1, &to, 1, 0), (int)PAGE);
+	}
+	igt_waitchildren();
+	igt_assert_eq_u64(igt_devmem_peek(&d, p + PAGE / 8), 0x0808080808080808ull);
+	igt_devmem_expect_words(p, PATTERN, PAGE);
+	igt_devmem_expect_words(p + PAGE / 8, 0x0808080808080808ull, PAGE);
+	igt_devmem_expect_words(p + PAGE / 4, PATTERN, SIZE - 2 * PAGE);
+	igt_devmem_anon_free(p, SIZE);
+}
+
+static void test_ptrace(void)
+{
+	uint64_t *p = igt_devmem_anon_alloc(SIZE);
+	pid_t pid = fork();
+	int status;
+
+	igt_assert_lte(0, pid);
+	if (!pid) {
+		igt_devmem_init(&d, drm_reopen_driver(d.fd), 0);
+		igt_devmem_set(&d, p, PATTERN, SIZE);
+		if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) || raise(SIGSTOP))
+			_exit(2);
+		_exit(igt_devmem_peek(&d, p + 1) != 77 || p[0] != PATTERN || p[2] != PATTERN);
+	}
+	igt_assert_eq(waitpid(pid, &status, 0), pid);
+	igt_assert(WIFSTOPPED(status));
+	errno = 0;
+	igt_assert_eq_u64(ptrace(PTRACE_PEEKDATA, pid, p + 1, NULL), PATTERN);
+	igt_assert_eq(ptrace(PTRACE_POKEDATA, pid, p + 1, (void *)77), 0);
+	igt_assert_eq(ptrace(PTRACE_CONT, pid, NULL, NULL), 0);
+	igt_assert_eq(waitpid(pid, &status, 0), pid);
+	igt_assert_eq(status, 0);
+	igt_devmem_anon_free(p, SIZE);
+}
+
+/*
+ * Others that hold references to pages
+ */
+static void zram_reset(int sig)
+{
+	igt_devmem_write_file("/sys/block/zram0/reset", "1");
+}
+
+static void test_o_direct(void)
+{
+	uint64_t *p = device_alloc(SIZE);
+	int fd;
+
+	igt_require_f(!igt_kmod_load("zram", NULL), "no module zram\n");
+	igt_require(igt_devmem_write_file("/sys/block/zram0/disksize", "16777216"));
+	igt_install_exit_handler(zram_reset);
+	fd = open("/dev/zram0", O_RDWR | O_DIRECT);
+	igt_require_f(fd >= 0, "no /dev/zram0: %s\n", strerror(errno));
+	igt_assert_eq(pwrite(fd, p, SIZE, 0), (int)SIZE);
+	igt_devmem_set(&d, p, 1, SIZE);
+	igt_assert_eq(pread(fd, p, SIZE, 0), (int)SIZE);
+	check_usable(p, SIZE);
+	close(fd);
+	igt_devmem_anon_free(p, SIZE);
+}
+
+/* What the GPU uses in place stays there until its translations are taken away. */
+static void forget_translations(void *addr, size_t size)
+{
+	igt_assert_eq(mprotect(addr, size, PROT_READ), 0);
+	igt_assert_eq(mprotect(addr, size, PROT_READ | PROT_WRITE), 0);
+}
+
+/* The interface of the kernel's gup_test, as far as it is used here */
+struct pin_longterm_test {
+	uint64_t addr;
+	uint64_t size;
+	uint32_t flags;
+};
+
+#define PIN_LONGTERM_TEST_START		_IOW('g', 7, struct pin_longterm_test)
+#define PIN_LONGTERM_TEST_STOP		_IO('g', 8)
+#define PIN_LONGTERM_TEST_READ		_IOW('g', 9, uint64_t)
+#define PIN_LONGTERM_TEST_FLAG_USE_WRITE	1
+
+static void test_pin_longterm(void)
+{
+	uint64_t *p = device_alloc(SIZE), *copy = igt_devmem_shared_alloc(SIZE);
+	struct pin_longterm_test pin = {
+		.addr = (uintptr_t)p, .size = SIZE, .flags = PIN_LONGTERM_TEST_FLAG_USE_WRITE,
+	};
+	uint64_t dest = (uintptr_t)copy;
+	int fd = open("/sys/kernel/debug/gup_test", O_RDWR);
+
+	igt_require_f(fd >= 0, "no gup_test: %s\n", strerror(errno));
+	igt_assert_eq(ioctl(fd, PIN_LONGTERM_TEST_START, &pin), 0);
+	igt_assert(in_system(p, SIZE));
+	igt_devmem_fill(&d.batch, p, 3, 8, SIZE);
+	igt_devmem_run(&d);
+	igt_assert(in_place(p, SIZE));
+	/* Who pinned the pages sees what the GPU wrote: they are still the same. */
+	igt_assert_eq(ioctl(fd, PIN_LONGTERM_TEST_READ, &dest), 0);
+	igt_devmem_expect_words(copy, 3, SIZE);
+	igt_assert_eq(ioctl(fd, PIN_LONGTERM_TEST_STOP), 0);
+	close(fd);
+	igt_devmem_expect_words(p, 3, SIZE);
+
+	forget_translations(p, SIZE);
+	igt_devmem_set(&d, p, PATTERN, SIZE);
+	check_usable(p, SIZE);
+	igt_devmem_shared_free(copy, SIZE);
+	igt_devmem_anon_free(p, SIZE);
+}
+
+static void test_vmsplice(void)
+{
+	uint64_t *p = device_alloc(SIZE), *copy = igt_devmem_shared_alloc(SIZE);
+	struct iovec vec = { p, 8 * PAGE };
+	int fds[2];
+	size_t i;
+
+	igt_assert_eq(pipe(fds), 0);
+	igt_assert_eq(vmsplice(fds[1], &vec, 1, 0), 8 * PAGE);
+	igt_devmem_fill(&d.batch, p, 3, 8, SIZE);
+	igt_devmem_run(&d);
+	igt_assert_eq(read(fds[0], copy, 8 * PAGE), 8 * PAGE);
+	for (i = 0; i < PAGE; i++)
+		igt_assert(copy[i] == PATTERN || copy[i] == 3);
+	igt_devmem_expect_words(p, 3, SIZE);
+	close(fds[0]);
+	close(fds[1]);
+	forget_translations(p, SIZE);
+	igt_devmem_set(&d, p, PATTERN, SIZE);
+	check_usable(p, SIZE);
+	igt_devmem_shared_free(copy, SIZE);
+	igt_devmem_anon_free(p, SIZE);
+}
+
+#define KSM	"/sys/kernel/mm/ksm/"
+
+static void ksm_off(int sig)
+{
+	igt_devmem_write_file(KSM "run", "2");
+	igt_devmem_write_file(KSM "run", "0");
+}
+
+static long ksm_shared(void)
+{
+	FILE *file = fopen(KSM "pages_shared", "r");
+	long pages = -1;
+
+	if (file && fscanf(file, "%ld", &pages) != 1)
+		pages = -1;
+	if (file)
+		fclose(file);
+	return pages;
+}
+
+static void test_ksm(void)
+{
+	uint64_t *p[2];
+	int i, tries;
+
+	igt_require_f(!ksm_shared(), "no KSM, or it is in use\n");
+	for (i = 0; i < 2; i++) {
+		p[i] = igt_devmem_anon_alloc(SIZE);
+		memset(p[i], 6, SIZE);
+		igt_assert_eq(madvise(p[i], SIZE, MADV_MERGEABLE), 0);
+	}
+	igt_install_exit_handler(ksm_off);
+	igt_require(igt_devmem_write_file(KSM "pages_to_scan", "1000") &&
+		    igt_devmem_write_file(KSM "sleep_millisecs", "5") &&
+		    igt_devmem_write_file(KSM "run", "1"));
+	for (tries = 0; tries < 300 && !ksm_shared(); tries++)
+		usleep(10000);
+	igt_require_f(ksm_shared() > 0, "KSM merges nothing\n");
+
+	igt_assert_eq_u64(igt_devmem_peek(&d, p[0]), 0x0606060606060606ull);
+	igt_devmem_fill(&d.batch, p[0], PATTERN, 8, SIZE);
+	igt_devmem_run(&d);
+	igt_assert_eq_u64(igt_devmem_peek(&d, p[1] + 1), 0x0606060606060606ull);
+	igt_devmem_expect_words(p[1], 0x0606060606060606ull, SIZE);
+	check_usable(p[0], SIZE);
+	for (i = 0; i < 2; i++)
+		igt_devmem_anon_free(p[i], SIZE);
+}
+
+/*
+ * Special mappings
+ */
+static void expect_access(const void *addr, bool write, uint32_t error)
+{
+	if (write)
+		igt_devmem_store(&d.batch, addr, 1, 8);
+	else
+		igt_devmem_load(&d.batch, 1, addr, 8);
+	igt_assert_eq(__igt_devmem_run(&d), error);
+}
+
+static void test_vdso(void)
+{
+	uint64_t *vdso = (uint64_t *)getauxval(AT_SYSINFO_EHDR);
+
+	igt_require_f(vdso, "no vDSO\n");
+	igt_assert_eq_u64(igt_devmem_peek(&d, vdso), *vdso);
+	expect_access(vdso, true, DRM_DEVMEM_ERROR_FAULT);
+	igt_assert_eq_u64(igt_devmem_peek(&d, vdso), *vdso);
+}
+
+static void *find_mapping(const char *name)
+{
+	FILE *file = fopen("/proc/self/maps", "r");
+	unsigned long start = 0;
+	char line[512];
+
+	igt_assert(file);
+	while (!start && fgets(line, sizeof(line), file)) {
+		if (strstr(line, name))
+			start = strtoul(line, NULL, 16);
+	}
+	fclose(file);
+	return (void *)start;
+}
+
+/* Some kernels have struct pages for it, so that it can be read. */
+static void test_vvar(void)
+{
+	void *vvar = find_mapping("[vvar]");
+	uint32_t error;
+
+	igt_require_f(vvar, "no [vvar]\n");
+	igt_devmem_load(&d.batch, 1, vvar, 8);
+	error = __igt_devmem_run(&d);
+	igt_assert(error == DRM_DEVMEM_ERROR_NONE || error == DRM_DEVMEM_ERROR_FAULT);
+	expect_access(vvar, true, DRM_DEVMEM_ERROR_FAULT);
+	igt_devmem_poke(&d, d.result, 1);
+	igt_assert_eq_u64(*d.result, 1);
+}
+
+/* Registers of any device on the PCI bus will do; the GPU must not get there. */
+static void test_pfnmap(void)
+{
+	void *registers = MAP_FAILED;
+	glob_t files;
+	size_t i;
+	int fd;
+
+	igt_require(!glob("/sys/bus/pci/devices/*/resource[0-5]", 0, NULL, &files));
+	for (i = 0; i < files.gl_pathc && registers == MAP_FAILED; i++) {
+		fd = open(files.gl_pathv[i], O_RDWR);
+		registers = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		close(fd);
+	}
+	globfree(&files);
+	igt_require_f(registers != MAP_FAILED, "no registers to map\n");
+	expect_access(registers, false, DRM_DEVMEM_ERROR_FAULT);
+	expect_access(registers, true, DRM_DEVMEM_ERROR_FAULT);
+	igt_devmem_poke(&d, d.result, 1);
+	igt_assert_eq_u64(*d.result, 1);
+	munmap(registers, PAGE);
+}
+
+static void test_secretmem(void)
+{
+	int fd = syscall(SYS_memfd_secret, 0);
+	uint64_t *p;
+
+	igt_require_f(fd >= 0, "no secret memory: %s\n", strerror(errno));
+	igt_assert_eq(ftruncate(fd, PAGE), 0);
+	p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	igt_require_f(p != MAP_FAILED, "no secret memory: %s\n", strerror(errno));
+	p[0] = 5;
+	expect_access(p, false, DRM_DEVMEM_ERROR_FAULT);
+	expect_access(p, true, DRM_DEVMEM_ERROR_FAULT);
+	igt_assert_eq_u64(p[0], 5);
+	munmap(p, PAGE);
+	close(fd);
+}
+
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE	0x100000
+#endif
+
+static void use_page_at(uintptr_t addr)
+{
+	uint64_t *p = mmap((void *)addr, PAGE, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+
+	igt_require_f(p == (void *)addr, "no page at %#lx: %s\n", addr, strerror(errno));
+	p[0] = 1;
+	igt_devmem_fill(&d.batch, p, PATTERN, 8, PAGE);
+	igt_devmem_run(&d);
+	igt_assert(on_device(p, PAGE));
+	check_usable(p, PAGE);
+	munmap(p, PAGE);
+}
+
+static void test_last_page(void)
+{
+	/* User space of x86-64 ends a page below 2^47. */
+	const uintptr_t end = (1ul << 47) - PAGE;
+
+	use_page_at(end - PAGE);
+	expect_access((void *)end, false, DRM_DEVMEM_ERROR_FAULT);
+	expect_access((void *)(end - 4), true, DRM_DEVMEM_ERROR_FAULT);
+}
+
+static void test_first_page(void)
+{
+	use_page_at(64 * KIB);
+}
+
+static void test_grow_and_shrink(void)
+{
+	const size_t size = 8 * PAGE;
+	char *p = igt_devmem_anon_alloc(SIZE);
+
+	igt_assert_eq(munmap(p + size, SIZE - size), 0);
+	memset(p, 1, size);
+	igt_devmem_set(&d, p, PATTERN, size);
+	igt_assert(mremap(p, size, SIZE, 0) == p);
+	igt_assert(on_device(p, size));
+	igt_devmem_expect_words(p + size, 0, SIZE - size);
+	igt_devmem_set(&d, p, PATTERN, SIZE);
+	igt_assert(mremap(p, SIZE, size, 0) == p);
+	expect_access(p + size, false, DRM_DEVMEM_ERROR_FAULT);
+	check_usable((uint64_t *)p, size);
+	igt_devmem_anon_free(p, SIZE);
+}
+
+/*
+ * Huge pages on the device
+ */
+#define PART	(256 * KIB)
+
+static char *huge_on_device(void)
+{
+	char *p = igt_devmem_anon_alloc(2 * MIB);
+
+	igt_require_f(!madvise(p, 2 * MIB, MADV_HUGEPAGE), "no transparent huge pages\n");
+	memset(p, 1, 2 * MIB);
+	igt_devmem_set(&d, p, PATTERN, 2 * MIB);
+	igt_require_f(igt_devmem_pages_are(&d, p, 2 * MIB, DRM_DEVMEM_RESIDENCY_LARGE,
+					   DRM_DEVMEM_RESIDENCY_LARGE),
+		      "the kernel has no huge page to give\n");
+	return p;
+}
+
+static void test_thp_fork(void)
+{
+	uint32_t *turn = igt_devmem_shared_alloc(PAGE);
+	char *p = huge_on_device();
+
+	igt_fork(child, 1) {
+		memset(p + PART, 2, PART);
+		igt_devmem_set_turn(turn, 1);
+		igt_devmem_wait_turn(turn, 2);
+		igt_devmem_expect_words(p, PATTERN, PART);
+		igt_devmem_expect_words(p + PART, 0x0202020202020202ull, PART);
+		igt_devmem_expect_words(p + 2 * PART, PATTERN, 2 * MIB - 2 * PART);
+	}
+	igt_devmem_wait_turn(turn, 1);
+	igt_assert_eq_u64(igt_devmem_peek(&d, p + PART), PATTERN);
+	igt_devmem_fill(&d.batch, p + MIB, 3, 8, PART);
+	igt_devmem_run(&d);
+	igt_devmem_set_turn(turn, 2);
+	igt_waitchildren();
+	igt_devmem_expect_words(p, PATTERN, MIB);
+	igt_devmem_expect_words(p + MIB, 3, PART);
+	igt_devmem_expect_words(p + MIB + PART, PATTERN, MIB - PART);
+	igt_devmem_anon_free(p, 2 * MIB);
+	igt_devmem_shared_free(turn, PAGE);
+}
+
+static void test_thp_mremap_part(void)
+{
+	char *p = huge_on_device(), *to = igt_devmem_anon_alloc(PART);
+
+	igt_assert(mremap(p + MIB, PART, PART, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to);
+	igt_assert_eq_u64(igt_devmem_peek(&d, to + 8), PATTERN);
+	expect_access(p + MIB, false, DRM_DEVMEM_ERROR_FAULT);
+	check_usable((uint64_t *)p, MIB);
+	check_usable((uint64_t *)(p + MIB + PART), MIB - PART);
+	check_usable((uint64_t *)to, PART);
+	igt_devmem_anon_free(to, PART);
+	igt_devmem_anon_free(p, 2 * MIB);
+}
+
+static void test_thp_dontneed_part(void)
+{
+	char *p = huge_on_device();
+
+	igt_assert_eq(madvise(p + MIB, PART, MADV_DONTNEED), 0);
+	igt_assert_eq_u64(igt_devmem_peek(&d, p + MIB), 0);
+	igt_devmem_expect_words(p + MIB, 0, PART);
+	check_usable((uint64_t *)p, MIB);
+	check_usable((uint64_t *)(p + MIB + PART), MIB - PART);
+	igt_devmem_anon_free(p, 2 * MIB);
+}
+
+static void test_thp_mprotect_part(void)
+{
+	char *p = huge_on_device();
+
+	igt_assert_eq(mprotect(p + MIB, PART, PROT_READ), 0);
+	expect_access(p + MIB, true, DRM_DEVMEM_ERROR_FAULT);
+	igt_assert_eq_u64(igt_devmem_peek(&d, p + MIB), PATTERN);
+	check_usable((uint64_t *)p, MIB);
+	check_usable((uint64_t *)(p + MIB + PART), MIB - PART);
+	igt_devmem_expect_words(p + MIB, PATTERN, PART);
+	igt_devmem_anon_free(p, 2 * MIB);
+}
+
+/* Pages by turns: in swap, on the device, zero page, never touched */
+static void test_mixed_pages(void)
+{
+	char *p = igt_devmem_anon_alloc(SIZE);
+	size_t i;
+
+	igt_devmem_require_swap();
+	for (i = 0; i < SIZE; i += 4 * PAGE) {
+		memset(p + i, 1, PAGE);
+		igt_devmem_swap_out(&d, p + i, PAGE);
+		igt_assert_eq(__atomic_load_n(p + i + 2 * PAGE, __ATOMIC_RELAXED), 0);
+	}
+	for (i = 0; i < SIZE; i += 4 * PAGE)
+		igt_devmem_store(&d.batch, p + i + PAGE, PATTERN, 8);
+	igt_devmem_run(&d);
+	for (i = 0; i < SIZE; i += 4 * PAGE)
+		igt_devmem_atomic(&d.batch, DRM_DEVMEM_ATOMIC_ADD, 0, p + i, 1, 8);
+	igt_devmem_fill(&d.batch, p + SIZE - PAGE, 4, 8, PAGE);
+	igt_devmem_run(&d);
+	for (i = 0; i < SIZE; i += 4 * PAGE) {
+		igt_devmem_expect_words(p + i, 0x0101010101010102ull, 8);
+		igt_devmem_expect_words(p + i + 8, 0x0101010101010101ull, PAGE - 8);
+		igt_devmem_expect_words(p + i + PAGE, PATTERN, 8);
+		igt_devmem_expect_words(p + i + PAGE + 8, 0, PAGE - 8);
+		igt_devmem_expect_words(p + i + 2 * PAGE, 0, PAGE);
+		igt_devmem_expect_words(p + i + 3 * PAGE, i + 4 * PAGE == SIZE ? 4 : 0, PAGE);
+	}
+	igt_devmem_anon_free(p, SIZE);
+}
+
+static void hugetlb_off(int sig)
+{
+	igt_devmem_write_file("/proc/sys/vm/nr_hugepages", "0");
+}
+
+static void test_hugetlb_shared(void)
+{
+	const size_t size = 4 * MIB;
+	uint64_t *p;
+
+	igt_require(igt_devmem_write_file("/proc/sys/vm/nr_hugepages", "4"));
+	igt_install_exit_handler(hugetlb_off);
+	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_HUGETLB,
+		 -1, 0);
+	igt_require_f(p != MAP_FAILED, "no huge pages: %s\n", strerror(errno));
+	p[0] = 1;
+	igt_fork(child, 1) {
+		igt_devmem_init(&d, drm_reopen_driver(d.fd), 0);
+		igt_assert_eq_u64(igt_devmem_peek(&d, p), 1);
+		igt_devmem_fill(&d.batch, p, PATTERN, 8, size);
+		igt_devmem_run(&d);
+		igt_assert(in_place(p, size));
+	}
+	igt_waitchildren();
+	igt_assert_eq_u64(igt_devmem_peek(&d, p + size / 8 - 1), PATTERN);
+	igt_assert(in_system(p, size));
+	check_usable(p, size);
+	munmap(p, size);
+}
+
+/*
+ * Processes
+ */
+static void become_another_program(void)
+{
+	int null = open("/dev/null", O_WRONLY);
+
+	dup2(null, STDOUT_FILENO);
+	execl("/proc/self/exe", "exec", "--list-subtests", NULL);
+	igt_assert_f(false, "exec: %s\n", strerror(errno));
+}
+
+static void test_spawn(void)
+{
+	uint64_t *p = device_alloc(SIZE);
+	int i;
+
+	for (i = 0; i < 5; i++) {
+		igt_fork(child, 1)
+			become_another_program();
+		igt_devmem_atomic(&d.batch, DRM_DEVMEM_ATOMIC_ADD, 0, p, 1, 8);
+		igt_devmem_run(&d);
+		igt_waitchildren();
+		igt_assert_eq_u64(igt_devmem_peek(&d, p), PATTERN + i + 1);
+	}
+	p[0] = PATTERN;
+	check_usable(p, SIZE);
+	igt_devmem_anon_free(p, SIZE);
+}
+
+enum ending { BUSY_EXIT, BUSY_EXEC, BUSY_ABORT };
+
+static const char * const endings[] = {
+	[BUSY_EXIT] = "exit", [BUSY_EXEC] = "exec", [BUSY_ABORT] = "abort",
+};
+
+/* Count in memory on the device and in place, forever. */
+static void never_end(uint64_t *p, uint64_t *shared)
+{
+	unsigned int loop;
+
+	loop = igt_devmem_atomic(&d.batch, DRM_DEVMEM_ATOMIC_ADD, 0, p, 1, 8);
+	igt_devmem_atomic(&d.batch, DRM_DEVMEM_ATOMIC_ADD, 0, shared, 1, 8);
+	igt_devmem_branch(&d.batch, 0, DRM_DEVMEM_COMPARE_EQ, 0, loop);
+	igt_devmem_submit(&d);
+	while (!__atomic_load_n(shared, __ATOMIC_SEQ_CST))
+		usleep(1000);
+}
+
+static void test_busy(enum ending ending)
+{
+	uint64_t before = igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_VRAM_FREE);
+	uint64_t *shared = igt_devmem_shared_alloc(PAGE), last;
+	pid_t pid = fork();
+	int status;
+
+	igt_assert_lte(0, pid);
+	if (!pid) {
+		igt_devmem_init(&d, drm_reopen_driver(d.fd), 0);
+		never_end(igt_devmem_anon_alloc(SIZE), shared);
+		if (ending == BUSY_EXEC)
+			become_another_program();
+		if (ending == BUSY_ABORT)
+			kill(getpid(), SIGKILL);
+		_exit(0);
+	}
+	igt_assert_eq(waitpid(pid, &status, 0), pid);
+	igt_assert(ending == BUSY_ABORT ? WIFSIGNALED(status) : WIFEXITED(status));
+
+	/* The shared page is alive here: the GPU must have let go of it. */
+	igt_assert(igt_devmem_vram_comes_back(d.fd, before - 64 * KIB));
+	last = __atomic_load_n(shared, __ATOMIC_SEQ_CST);
+	igt_assert_lt_u64(0, last);
+	usleep(50000);
+	igt_assert_eq_u64(__atomic_load_n(shared, __ATOMIC_SEQ_CST), last);
+	igt_assert_eq_u64(igt_devmem_violations(d.fd), 0);
+	igt_devmem_poke(&d, d.result, 1);
+	igt_devmem_shared_free(shared, PAGE);
+}
+
+static void test_fair(void)
+{
+	uint64_t *words = igt_devmem_anon_alloc(SIZE);
+	struct drm_devmem_stats stats;
+	uint64_t gpu, cpu = 0;
+	unsigned int loop;
+	int64_t end;
+
+	loop = igt_devmem_atomic(&d.batch, DRM_DEVMEM_ATOMIC_ADD, 0, words, 1, 8);
+	igt_devmem_load(&d.batch, 1, d.result, 8);
+	igt_devmem_branch(&d.batch, 1, DRM_DEVMEM_COMPARE_EQ, 0, loop);
+	igt_devmem_submit(&d);
+	end = igt_devmem_deadline(1000000000);
+	while (igt_devmem_deadline(0) < end) {
+		__atomic_fetch_add(&words[1], 1, __ATOMIC_SEQ_CST);
+		cpu++;
+	}
+	__atomic_store_n(d.result, 1, __ATOMIC_SEQ_CST);
+	igt_assert(igt_devmem_done(&d, IGT_DEVMEM_TIMEOUT_NS));
+	d.batch.count = 0;
+	igt_assert_eq(igt_devmem_queue_query(d.fd, d.queue).errors, 0);
+	gpu = __atomic_load_n(words, __ATOMIC_SEQ_CST);
+	stats = igt_devmem_stats(d.fd, d.vm);
+	igt_info("CPU %llu, GPU %llu in a second; %llu migrations there, %llu back\n",
+		 (unsigned long long)cpu, (unsigned long long)gpu,
+		 (unsigned long long)stats.to_device_count, (unsigned long long)stats.cpu_faults);
+	igt_assert_eq_u64(words[1], cpu);
+	/* Each side keeps a page that it got for a while, and gets it back often enough. */
+	igt_assert_lte_u64(20, gpu);
+	igt_assert_lte_u64(20, cpu);
+	igt_devmem_anon_free(words, SIZE);
+}
+
+/* The value of a line of the fdinfo of the device, in KiB. */
+static long fdinfo_kib(const char *key)
+{
+	char path[64], line[256];
+	long value = -1;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", d.fd);
+	file = fopen(path, "r");
+	igt_assert(file);
+	while (fgets(line, sizeof(line), file)) {
+		char unit[8] = "";
+
+		if (!strncmp(line, key, strlen(key)) &&
+		    sscanf(line + strlen(key), " %ld %7s", &value, unit) == 2)
+			value = !strcmp(unit, "MiB") ? value * 1024 : value;
+	}
+	fclose(file);
+	return value;
+}
+
+static void test_fdinfo(void)
+{
+	long before = fdinfo_kib("drm-resident-vram0:");
+	uint64_t *p;
+
+	igt_assert_lte(0, before);
+	p = device_alloc(4 * MIB);
+	igt_assert_eq(fdinfo_kib("drm-resident-vram0:"), before + 4096);
+	check_usable(p, SIZE);
+	igt_devmem_anon_free(p, 4 * MIB);
+	igt_assert(igt_devmem_vram_comes_back(d.fd, 0));
+}
+
+static const struct {
+	const char *name;
+	const char *describe;
+	void (*test)(void);
+} tests[] = {
+	{ "madvise-collapse", "Collapsing loses nothing", test_advice_collapse },
+	{ "madvise-free", "Freed lazily, never half", test_advice_free },
+	{ "madvise-dontfork", "Memory that a child does not get", test_advice_dontfork },
+	{ "madvise-wipeonfork", "Memory that a child gets empty", test_advice_wipeonfork },
+	{ "madvise-remove", "A hole in shared memory", test_advice_remove },
+	{ "mlock", "Locked memory works", test_mlock },
+	{ "userfaultfd-missing", "Missing pages are the handler's", test_userfaultfd_missing },
+	{ "userfaultfd-wp", "Write protection of userfaultfd holds", test_userfaultfd_wp },
+	{ "userfaultfd-move", "Moving pages loses nothing", test_userfaultfd_move },
+	{ "proc-pagemap", "Looking at page tables moves nothing", test_proc_pagemap },
+	{ "proc-smaps", "Memory on the device counts as resident", test_proc_smaps },
+	{ "proc-mem", "/proc/self/mem brings memory back", test_proc_mem },
+	{ "process-vm-writev", "Another process can write", test_process_vm_writev },
+	{ "ptrace", "A debugger can read and write", test_ptrace },
+	{ "o-direct", "Block devices can read and write", test_o_direct },
+	{ "pin-longterm", "Pinned memory stays", test_pin_longterm },
+	{ "vmsplice", "Memory in a pipe stays", test_vmsplice },
+	{ "ksm", "Merged pages are copied before a GPU write", test_ksm },
+	{ "vdso", "The vDSO is read-only", test_vdso },
+	{ "vvar", "Data of the vDSO is read-only", test_vvar },
+	{ "pfnmap", "No access without a struct page", test_pfnmap },
+	{ "secretmem", "Secrets stay secret", test_secretmem },
+	{ "last-page", "Addresses end where they should", test_last_page },
+	{ "first-page", "Low addresses work", test_first_page },
+	{ "grow-and-shrink", "Mappings can grow and shrink", test_grow_and_shrink },
+	{ "thp-fork", "A shared huge page is copied in parts", test_thp_fork },
+	{ "thp-mremap-part", "A huge page can be moved in parts", test_thp_mremap_part },
+	{ "thp-dontneed-part", "A huge page can be discarded in parts", test_thp_dontneed_part },
+	{ "thp-mprotect-part", "A huge page can be protected in parts", test_thp_mprotect_part },
+	{ "mixed-pages", "Pages of all kinds next to each other", test_mixed_pages },
+	{ "hugetlb-shared", "Shared huge pages are shared", test_hugetlb_shared },
+	{ "spawn", "Starting programs does not disturb", test_spawn },
+	{ "fair", "Neither side starves", test_fair },
+	{ "fdinfo", "fdinfo tells the truth", test_fdinfo },
+};
+
+int igt_main()
+{
+	unsigned int i = 0;
+
+	igt_fixture() {
+		d.fd = igt_devmem_open();
+		igt_require(igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_HAS_DEVICE_MEMORY));
+		igt_devmem_init(&d, d.fd, 0);
+	}
+
+	for (i = 0; i < ARRAY_SIZE(advices); i++) {
+		igt_describe("Advice changes neither data nor place, unless it says so");
+		igt_subtest_f("madvise-%s", advices[i].name)
+			test_advice(&advices[i]);
+	}
+
+	for (i = 0; i < ARRAY_SIZE(tests); i++) {
+		igt_describe(tests[i].describe);
+		igt_subtest(tests[i].name)
+			tests[i].test();
+	}
+
+	for (i = 0; i < ARRAY_SIZE(endings); i++) {
+		igt_describe("The GPU stops when its process ends");
+		igt_subtest_f("busy-%s", endings[i])
+			test_busy(i);
+	}
+
+	igt_fixture() {
+		igt_devmem_fini(&d);
+		drm_close_driver(d.fd);
+	}
+}

@@ -1,0 +1,1014 @@
+// SPDX-License-Identifier: MIT
+/* Copyright (c) 2026 devmem developers */
+
+/**
+ * TEST: devmem race
+ * Category: Core
+ * Mega feature: SVM
+ * Sub-category: Concurrency
+ * Description: The address space changes while the GPU uses it, step by step and at random
+ *
+ * SUBTEST: %s-at-%s
+ * Description: %arg[1] while a GPU write to the memory waits %arg[2]
+ *
+ * arg[1]:
+ *
+ * @munmap:		the memory is unmapped
+ * @dontneed:		the memory is discarded
+ * @mprotect:		the memory becomes read-only
+ * @mremap:		the memory moves to another address
+ * @fork:		the process forks
+ * @cpu-read:		the CPU reads the memory
+ * @cpu-write:		the CPU writes the memory
+ * @kill:		the process is killed
+ *
+ * arg[2]:
+ *
+ * @fault:		to be served
+ * @migrated:		between migration and look-up of the pages
+ * @bind:		between look-up of the pages and writing of translations
+ * @copy-to-device:	for its pages to be copied to the device
+ *
+ * SUBTEST: %s-at-copy-to-system
+ * Description: %arg[1] while a CPU fault copies the memory to the system
+ *
+ * arg[1]:
+ *
+ * @gpu-write:		the GPU writes the memory
+ * @dontneed:		the memory is discarded
+ * @mprotect:		the memory becomes read-only
+ * @fork:		the process forks
+ * @kill:		the process is killed
+ *
+ * SUBTEST: %s-at-evict
+ * Description: %arg[1] while the memory is about to be evicted for another process
+ *
+ * arg[1]:
+ *
+ * @gpu-write:		the GPU writes the memory
+ * @cpu-write:		the CPU writes the memory
+ * @munmap:		the memory is unmapped
+ * @dontneed:		the memory is discarded
+ * @fork:		the owner forks
+ * @exit:		the owner exits
+ *
+ * SUBTEST: %s-at-invalidate
+ * Description: While %arg[1] takes memory away, the GPU does not reach it any more
+ *
+ * arg[1]:
+ *
+ * @munmap:		munmap()
+ * @dontneed:		MADV_DONTNEED
+ * @mprotect:		mprotect()
+ * @mremap:		mremap()
+ * @fork:		fork()
+ *
+ * SUBTEST: loop-%s-%s
+ * Description: %arg[1] again and again while the GPU reads the memory %arg[2]
+ *
+ * arg[1]:
+ *
+ * @mprotect:		PROT_READ and back
+ * @mprotect-none:	PROT_NONE and back
+ * @munmap:		munmap() and mmap()
+ * @mmap-fixed:		a new mapping in place of the old one
+ * @dontneed:		MADV_DONTNEED
+ * @mremap:		mremap() there and back
+ * @mremap-dontunmap:	mremap() that leaves the old mapping, and back
+ * @fork:		fork(), the child writes
+ * @thp:		huge pages made and split
+ *
+ * arg[2]:
+ *
+ * @in-place:		in system memory
+ * @on-device:		which migrates
+ *
+ * SUBTEST: loop-adds-%s
+ * Description: No addition of the GPU is lost while %arg[1] goes on
+ *
+ * arg[1]:
+ *
+ * @fork:		fork()
+ * @mprotect:		a change of protection that leaves the right to write
+ * @compact:		compaction of all memory
+ * @swap:		reclaim
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "drmtest.h"
+#include "igt_core.h"
+#include "lib/igt_devmem.h"
+
+IGT_TEST_DESCRIPTION("The address space changes while the GPU uses it");
+
+#define KIB	1024ul
+#define MIB	(1024 * KIB)
+#define PAGE	4096ul
+#define SIZE	(64 * KIB)
+
+/* What the memory holds before, what the GPU writes to word 0, the CPU to word 1. */
+#define OLD	0x0123456789abcdefull
+#define NEW	0xa5a6a7a8a9aaabacull
+#define CPU	0x1122334455667788ull
+
+static struct igt_devmem d;
+static int stop = -1;
+
+/* The memory, and an address that it can move to. */
+static uint64_t *p, *elsewhere;
+/* Processes take turns by this. */
+static uint32_t *turn;
+
+static void set_words(uint64_t *words, uint64_t value, size_t size)
+{
+	size_t i;
+
+	for (i = 0; i < size / 8; i++)
+		words[i] = value;
+}
+
+static void alloc_memory(void)
+{
+	p = igt_devmem_anon_alloc(SIZE);
+	elsewhere = igt_devmem_anon_alloc(SIZE);
+	turn = igt_devmem_shared_alloc(PAGE);
+	*turn = 0;
+	set_words(p, OLD, SIZE);
+}
+
+static void free_memory(void)
+{
+	igt_devmem_shared_free(turn, PAGE);
+	igt_devmem_anon_free(elsewhere, SIZE);
+	igt_devmem_anon_free(p, SIZE);
+}
+
+/*
+ * Changes, each in a thread of its own, since some wait until a stop is over.
+ * Meanwhile the test must not use anything that takes the lock of the address space:
+ * heap, mappings, new threads, pages touched first.
+ */
+static void change_munmap(void)
+{
+	igt_assert_eq(munmap(p, SIZE), 0);
+}
+
+static void change_dontneed(void)
+{
+	igt_assert_eq(madvise(p, SIZE, MADV_DONTNEED), 0);
+}
+
+static void change_mprotect(void)
+{
+	igt_assert_eq(mprotect(p, SIZE, PROT_READ), 0);
+}
+
+static void change_mremap(void)
+{
+	igt_assert(mremap(p, SIZE, SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, elsewhere) == elsewhere);
+}
+
+static pid_t forked;
+
+/* The child has the memory as it was, whatever the parent does with it. */
+static void change_fork(void)
+{
+	pid_t parent = getpid();
+	uint64_t first;
+
+	forked = fork();
+	if (forked)
+		return;
+	first = __atomic_load_n(p, __ATOMIC_RELAXED);
+	while (__atomic_load_n(turn, __ATOMIC_SEQ_CST) != 1 && getppid() == parent)
+		usleep(1000);
+	_exit(__atomic_load_n(p, __ATOMIC_RELAXED) == first && p[SIZE / 8 - 1] == OLD &&
+	      (first == OLD || first == NEW) ? first == NEW : 2);
+}
+
+static uint64_t cpu_saw;
+
+static void change_cpu_read(void)
+{
+	cpu_saw = __atomic_load_n(p + 1, __ATOMIC_RELAXED);
+}
+
+static void change_cpu_write(void)
+{
+	p[1] = CPU;
+}
+
+/**
+ * struct change - what is done to the memory meanwhile
+ * @name: of the subtest
+ * @change: does it
+ * @faults: a GPU access afterwards is an error
+ * @keeps: the content is still there for an access afterwards
+ */
+struct change {
+	const char *name;
+	void (*change)(void);
+	bool faults;
+	bool keeps;
+};
+
+static const struct change changes[] = {
+	{ "munmap", change_munmap, true, false },
+	{ "dontneed", change_dontneed, false, false },
+	{ "mprotect", change_mprotect, true, true },
+	{ "mremap", change_mremap, true, true },
+	{ "fork", change_fork, false, true },
+	{ "cpu-read", change_cpu_read, false, true },
+	{ "cpu-write", change_cpu_write, false, true },
+};
+
+/**
+ * struct changer - a thread that does a change
+ * @thread: exists from the beginning, as making it takes the lock of the address space
+ * @change: what it does
+ * @go: when that is set
+ */
+struct changer {
+	pthread_t thread;
+	const struct change *change;
+	uint32_t go;
+};
+
+static void *change_thread(void *arg)
+{
+	struct changer *changer = arg;
+
+	igt_devmem_wait_turn(&changer->go, 1);
+	changer->change->change();
+	return NULL;
+}
+
+static void make_changer(struct changer *changer, const struct change *change)
+{
+	changer->change = change;
+	changer->go = 0;
+	igt_assert_eq(pthread_create(&changer->thread, NULL, change_thread, changer), 0);
+}
+
+static void start_change(struct changer *changer)
+{
+	igt_devmem_set_turn(&changer->go, 1);
+}
+
+static void end_change(struct changer *changer)
+{
+	igt_assert_eq(pthread_join(changer->thread, NULL), 0);
+}
+
+static void end_child(bool may_see_new)
+{
+	int status;
+
+	igt_devmem_set_turn(turn, 1);
+	igt_assert_eq(waitpid(forked, &status, 0), forked);
+	igt_assert_f(WIFEXITED(status) && WEXITSTATUS(status) <= may_see_new,
+		     "the child saw what the parent's GPU wrote (%#x)\n", status);
+}
+
+/* The end of d->batch, which stored to p[0]. */
+static uint32_t end_of_batch(void)
+{
+	uint32_t before = 0;
+
+	igt_assert_f(igt_devmem_done(&d, IGT_DEVMEM_TIMEOUT_NS), "batch did not end\n");
+	d.batch.count = 0;
+	before = igt_devmem_queue_query(d.fd, d.queue).errors;
+	return before ? igt_devmem_queue_query(d.fd, d.queue).error : DRM_DEVMEM_ERROR_NONE;
+}
+
+/*
+ * @error is how the store of the GPU ended. @either: the change may have come
+ * before or after it.
+ */
+static void check_change(const struct change *change, uint32_t error, bool either)
+{
+	uint64_t *words = change->change == change_mremap ? elsewhere : p;
+	uint64_t old = change->keeps ? OLD : 0;
+
+	if (!either || !change->faults)
+		igt_assert_eq(error, change->faults ? DRM_DEVMEM_ERROR_FAULT :
+						      DRM_DEVMEM_ERROR_NONE);
+	if (change->change == change_munmap)
+		return;
+	if (error)
+		igt_assert_eq_u64(words[0], old);
+	else if (!either || words[0] != old || change->keeps)
+		igt_assert_eq_u64(words[0], NEW);
+	if (change->change == change_cpu_read)
+		igt_assert_eq_u64(cpu_saw, OLD);
+	igt_assert_eq_u64(words[1], change->change == change_cpu_write ? CPU : old);
+	igt_devmem_expect_words(words + 2, old, SIZE - 16);
+}
+
+/* The GPU stores to p[0] and gets to @point; the test goes on there. */
+static void store_until(const char *point)
+{
+	igt_devmem_poke(&d, d.result, 1);
+	igt_devmem_stop_set(stop, point);
+	igt_devmem_store(&d.batch, p, NEW, 8);
+	igt_devmem_submit(&d);
+	igt_assert_f(igt_devmem_stop_reached(stop, point), "the GPU did not get to %s\n", point);
+}
+
+/* @blocks: who stopped has locks which the change has to wait for. */
+static void test_at(const struct change *change, const char *point, bool blocks)
+{
+	struct changer changer;
+
+	alloc_memory();
+	make_changer(&changer, change);
+	store_until(point);
+	start_change(&changer);
+	if (!blocks)
+		end_change(&changer);
+	else
+		usleep(50000);
+	igt_devmem_stop_clear(stop, point);
+	if (blocks)
+		end_change(&changer);
+
+	check_change(change, end_of_batch(), blocks);
+	if (change->change == change_fork)
+		end_child(blocks);
+	free_memory();
+	igt_assert_eq_u64(igt_devmem_violations(d.fd), 0);
+}
+
+/* Start @work in a child that is to be killed; it sets turn 1 when it is ready. */
+static pid_t start_victim(void (*work)(void))
+{
+	pid_t pid = fork();
+
+	igt_assert_lte(0, pid);
+	if (!pid) {
+		/* Memory of its own: what is shared after fork() does not migrate. */
+		p = igt_devmem_anon_alloc(SIZE);
+		set_words(p, OLD, SIZE);
+		igt_devmem_init(&d, drm_reopen_driver(d.fd), 0);
+		work();
+		pause();
+		_exit(1);
+	}
+	return pid;
+}
+
+static void kill_at(const char *point, void (*work)(void))
+{
+	uint64_t before = igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_VRAM_FREE);
+	pid_t pid;
+	int status;
+
+	alloc_memory();
+	pid = start_victim(work);
+	igt_devmem_wait_turn(turn, 1);
+	igt_devmem_stop_set(stop, point);
+	igt_devmem_set_turn(turn, 2);
+	igt_assert(igt_devmem_stop_reached(stop, point));
+	igt_assert_eq(kill(pid, SIGKILL), 0);
+	usleep(50000);
+	igt_devmem_stop_clear(stop, point);
+	igt_assert_eq(waitpid(pid, &status, 0), pid);
+	igt_assert(WIFSIGNALED(status));
+	igt_devmem_expect_words(p, OLD, SIZE);
+	free_memory();
+	igt_assert(igt_devmem_vram_comes_back(d.fd, before - 64 * KIB));
+	igt_assert_eq_u64(igt_devmem_violations(d.fd), 0);
+}
+
+static void gpu_stores(void)
+{
+	igt_devmem_poke(&d, d.result, 1);
+	igt_devmem_set_turn(turn, 1);
+	igt_devmem_wait_turn(turn, 2);
+	igt_devmem_fill(&d.batch, p, NEW, 8, SIZE);
+	igt_devmem_submit(&d);
+}
+
+static void cpu_fetches(void)
+{
+	igt_devmem_set(&d, p, NEW, SIZE);
+	igt_devmem_set_turn(turn, 1);
+	igt_devmem_wait_turn(turn, 2);
+	p[0] = CPU;
+}
+
+/*
+ * A CPU fault has stopped in the middle of a migration to the system
+ */
+static void change_nothing(void)
+{
+}
+
+static const struct change fetch_changes[] = {
+	{ "gpu-write", change_nothing, false, true },
+	{ "dontneed", change_dontneed, false, false },
+	{ "mprotect", change_mprotect, true, true },
+	{ "fork", change_fork, false, true },
+};
+
+static const struct change cpu_read = { "cpu-read", change_cpu_read, false, true };
+
+static void test_at_copy_to_system(const struct change *change)
+{
+	struct changer reader, changer;
+	uint32_t error;
+
+	alloc_memory();
+	make_changer(&reader, &cpu_read);
+	make_changer(&changer, change);
+	igt_devmem_set(&d, p, OLD, SIZE);
+	igt_devmem_stop_set(stop, "copy-to-system");
+	start_change(&reader);
+	igt_assert(igt_devmem_stop_reached(stop, "copy-to-system"));
+	start_change(&changer);
+	igt_devmem_store(&d.batch, p, NEW, 8);
+	igt_devmem_submit(&d);
+	usleep(50000);
+	igt_devmem_stop_clear(stop, "copy-to-system");
+	end_change(&reader);
+	end_change(&changer);
+
+	error = end_of_batch();
+	igt_assert(cpu_saw == OLD || (!change->keeps && !cpu_saw));
+	check_change(change, error, true);
+	if (change->change == change_fork)
+		end_child(true);
+	free_memory();
+	igt_assert_eq_u64(igt_devmem_violations(d.fd), 0);
+}
+
+/*
+ * Eviction: the memory is a child's, this process needs the room
+ */
+#define VICTIM_SIZE	(2 * MIB)
+
+enum evict_change { GPU_WRITE, CPU_WRITE, MUNMAP, DONTNEED, FORK, EXIT };
+
+static const char * const evict_changes[] = {
+	[GPU_WRITE] = "gpu-write", [CPU_WRITE] = "cpu-write", [MUNMAP] = "munmap",
+	[DONTNEED] = "dontneed", [FORK] = "fork", [EXIT] = "exit",
+};
+
+static void evict_victim(enum evict_change change)
+{
+	uint64_t *words = igt_devmem_anon_alloc(VICTIM_SIZE);
+	uint64_t first = OLD, rest = OLD;
+	int status = 0;
+
+	igt_devmem_init(&d, drm_reopen_driver(d.fd), 0);
+	igt_devmem_set(&d, words, OLD, VICTIM_SIZE);
+	igt_devmem_set_turn(turn, 1);
+	igt_devmem_wait_turn(turn, 2);
+	switch (change) {
+	case GPU_WRITE:
+		igt_devmem_poke(&d, words, NEW);
+		first = NEW;
+		break;
+	case CPU_WRITE:
+		words[0] = NEW;
+		first = NEW;
+		break;
+	case MUNMAP:
+		igt_assert_eq(munmap(words, VICTIM_SIZE), 0);
+		break;
+	case DONTNEED:
+		igt_assert_eq(madvise(words, VICTIM_SIZE, MADV_DONTNEED), 0);
+		first = 0;
+		rest = 0;
+		break;
+	case FORK:
+		forked = fork();
+		igt_assert_lte(0, forked);
+		if (!forked) {
+			igt_devmem_wait_turn(turn, 4);
+			igt_devmem_expect_words(words, OLD, VICTIM_SIZE);
+			_exit(0);
+		}
+		break;
+	case EXIT:
+		igt_devmem_set_turn(turn, 3);
+		return;
+	}
+	igt_devmem_set_turn(turn, 3);
+	igt_devmem_wait_turn(turn, 4);
+	if (change == FORK)
+		igt_assert_eq(waitpid(forked, &status, 0), forked);
+	igt_assert_eq(status, 0);
+	if (change == MUNMAP)
+		return;
+	igt_devmem_expect_words(words, first, 8);
+	igt_devmem_expect_words(words + 1, rest, VICTIM_SIZE - 8);
+}
+
+static void test_at_evict(enum evict_change change)
+{
+	uint64_t size, *fill;
+
+	igt_devmem_reload("vram_size=32");
+	igt_devmem_init(&d, igt_devmem_open(), 0);
+	stop = igt_devmem_stop_open(d.fd);
+	turn = igt_devmem_shared_alloc(PAGE);
+	igt_fork(child, 1)
+		evict_victim(change);
+	igt_devmem_wait_turn(turn, 1);
+
+	size = igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_VRAM_SIZE);
+	fill = igt_devmem_anon_alloc(size);
+	igt_devmem_stop_set(stop, "evict");
+	igt_devmem_fill(&d.batch, fill, NEW, 8, size);
+	igt_devmem_submit(&d);
+	igt_assert(igt_devmem_stop_reached(stop, "evict"));
+	igt_devmem_set_turn(turn, 2);
+	igt_devmem_wait_turn(turn, 3);
+	igt_devmem_stop_clear(stop, "evict");
+	igt_assert_eq(end_of_batch(), DRM_DEVMEM_ERROR_NONE);
+	igt_devmem_set_turn(turn, 4);
+	igt_waitchildren();
+	igt_devmem_expect_words(fill, NEW, size);
+	igt_assert_eq_u64(igt_devmem_violations(d.fd), 0);
+
+	igt_devmem_anon_free(fill, size);
+	igt_devmem_shared_free(turn, PAGE);
+	close(stop);
+	igt_devmem_fini(&d);
+	drm_close_driver(d.fd);
+}
+
+/*
+ * The MMU notifier has taken the translations away and is not yet back. An access of
+ * the GPU has to fault: the pages are about to belong to somebody else. It uses the
+ * memory in place, where the IOMMU would report an access to an unmapped page.
+ */
+static void test_at_invalidate(const struct change *change)
+{
+	struct igt_devmem migrating = d;
+	struct changer changer;
+	uint32_t error;
+
+	alloc_memory();
+	make_changer(&changer, change);
+	igt_devmem_init(&d, d.fd, DRM_DEVMEM_VM_NO_MIGRATE);
+	igt_devmem_poke(&d, p, OLD);
+	igt_devmem_poke(&d, d.result, 0);
+
+	igt_devmem_stop_set(stop, "invalidate");
+	start_change(&changer);
+	igt_assert(igt_devmem_stop_reached(stop, "invalidate"));
+	igt_devmem_stop_set(stop, "fault");
+	igt_devmem_load(&d.batch, 1, p, 8);
+	igt_devmem_store_reg(&d.batch, d.result, 1, 8);
+	igt_devmem_submit(&d);
+	igt_assert_f(igt_devmem_stop_reached(stop, "fault"),
+		     "the GPU accessed memory that is being taken away\n");
+	igt_devmem_stop_clear(stop, "fault");
+	igt_devmem_stop_clear(stop, "invalidate");
+	end_change(&changer);
+
+	error = end_of_batch();
+	if (change->change == change_munmap || change->change == change_mremap) {
+		igt_assert_eq(error, DRM_DEVMEM_ERROR_FAULT);
+	} else {
+		igt_assert_eq(error, DRM_DEVMEM_ERROR_NONE);
+		igt_assert_eq_u64(*d.result, change->keeps ? OLD : 0);
+	}
+	if (change->change == change_fork)
+		end_child(false);
+	igt_assert_eq_u64(igt_devmem_violations(d.fd), 0);
+	igt_devmem_fini(&d);
+	d = migrating;
+	free_memory();
+}
+
+/*
+ * Loops: nothing is stopped, the GPU reads all pages again and again
+ */
+#define LOOP_ROUNDS	40
+#define LOOP_SIZE	(2 * MIB)
+/* One word in so many bytes is looked at, in pages at all places of a chunk. */
+#define LOOP_STRIDE	(9 * PAGE)
+
+static void loop_mprotect(int round)
+{
+	igt_assert_eq(mprotect(p, LOOP_SIZE, PROT_READ), 0);
+	igt_assert_eq(mprotect(p, LOOP_SIZE, PROT_READ | PROT_WRITE), 0);
+	p[round % 16 * LOOP_STRIDE / 8] = OLD;
+}
+
+static void loop_mprotect_none(int round)
+{
+	igt_assert_eq(mprotect(p, LOOP_SIZE, PROT_NONE), 0);
+	igt_assert_eq(mprotect(p, LOOP_SIZE, PROT_READ | PROT_WRITE), 0);
+	p[round % 16 * LOOP_STRIDE / 8] = OLD;
+}
+
+static void new_mapping(void)
+{
+	igt_assert(mmap(p, LOOP_SIZE, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == p);
+}
+
+static void set_loop_words(void)
+{
+	size_t i;
+
+	for (i = 0; i < LOOP_SIZE / 8; i += LOOP_STRIDE / 8)
+		p[i] = OLD;
+}
+
+static void loop_munmap(int round)
+{
+	igt_assert_eq(munmap(p, LOOP_SIZE), 0);
+	new_mapping();
+	set_loop_words();
+}
+
+static void loop_mmap_fixed(int round)
+{
+	new_mapping();
+	set_loop_words();
+}
+
+static void loop_dontneed(int round)
+{
+	igt_assert_eq(madvise(p, LOOP_SIZE, MADV_DONTNEED), 0);
+	set_loop_words();
+}
+
+static void loop_mremap(int round)
+{
+	const int flags = MREMAP_MAYMOVE | MREMAP_FIXED;
+
+	igt_assert(mremap(p, LOOP_SIZE, LOOP_SIZE, flags, elsewhere) == elsewhere);
+	igt_assert_eq_u64(elsewhere[round % 16 * LOOP_STRIDE / 8], OLD);
+	igt_assert(mremap(elsewhere, LOOP_SIZE, LOOP_SIZE, flags, p) == p);
+}
+
+static void loop_mremap_dontunmap(int round)
+{
+	const int flags = MREMAP_MAYMOVE | MREMAP_FIXED;
+
+	igt_assert(mremap(p, LOOP_SIZE, LOOP_SIZE, flags | MREMAP_DONTUNMAP, elsewhere) ==
+		   elsewhere);
+	igt_assert_eq_u64(elsewhere[round % 16 * LOOP_STRIDE / 8], OLD);
+	igt_assert(mremap(elsewhere, LOOP_SIZE, LOOP_SIZE, flags, p) == p);
+}
+
+static void run_child(void (*work)(int round), int round)
+{
+	pid_t pid = fork();
+	int status;
+
+	igt_assert_lte(0, pid);
+	if (!pid) {
+		work(round);
+		_exit(0);
+	}
+	igt_assert_eq(waitpid(pid, &status, 0), pid);
+	igt_assert_eq(status, 0);
+}
+
+/* What the child writes must not be seen; it would be an odd value. */
+static void child_writes(int round)
+{
+	size_t i;
+
+	for (i = 0; i < LOOP_SIZE / 8; i += LOOP_STRIDE / 8)
+		p[i] = CPU + round;
+}
+
+static void loop_fork(int round)
+{
+	run_child(child_writes, round);
+}
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE	25
+#endif
+
+/* Whether the kernel has a huge page to give does not matter. */
+static void loop_thp(int round)
+{
+	int err = madvise(p, LOOP_SIZE, MADV_COLLAPSE);
+
+	igt_assert(!err || errno == EAGAIN || errno == EBUSY || errno == ENOMEM ||
+		   errno == EINVAL);
+	igt_assert_eq(mprotect((char *)p + PAGE, PAGE, PROT_READ), 0);
+	igt_assert_eq(mprotect((char *)p + PAGE, PAGE, PROT_READ | PROT_WRITE), 0);
+}
+
+/**
+ * struct loop - a change that is done again and again
+ * @name: of the subtest
+ * @change: does it once; the words that are looked at are OLD afterwards
+ * @holes: there are moments without the memory
+ * @zero: there are moments when it is zero
+ */
+static const struct loop {
+	const char *name;
+	void (*change)(int round);
+	bool holes;
+	bool zero;
+} loops[] = {
+	{ "mprotect", loop_mprotect, false, false },
+	{ "mprotect-none", loop_mprotect_none, true, false },
+	{ "munmap", loop_munmap, true, true },
+	{ "mmap-fixed", loop_mmap_fixed, false, true },
+	{ "dontneed", loop_dontneed, false, true },
+	{ "mremap", loop_mremap, true, false },
+	{ "mremap-dontunmap", loop_mremap_dontunmap, false, true },
+	{ "fork", loop_fork, false, false },
+	{ "thp", loop_thp, false, false },
+};
+
+/*
+ * Read a word at each stride until result[0] is set. result[1] counts the
+ * sweeps, result[2] is 0 unless a word was neither OLD nor, with @zero, 0.
+ */
+static void emit_sweeps(bool zero)
+{
+	struct igt_devmem_batch *b = &d.batch;
+	struct drm_devmem_cmd load = {
+		.op = DRM_DEVMEM_CMD_LOAD, .width = 8, .rd = 3, .ra = 1, .a = (uintptr_t)p,
+	};
+	unsigned int outer, inner;
+
+	outer = igt_devmem_alu(b, 1, 0, DRM_DEVMEM_ALU_ADD, 0);
+	inner = igt_devmem_emit(b, load);
+	igt_devmem_alu(b, 5, 3, DRM_DEVMEM_ALU_XOR, OLD);
+	if (zero)
+		igt_devmem_emit(b, (struct drm_devmem_cmd){
+			.op = DRM_DEVMEM_CMD_ALU, .sub = DRM_DEVMEM_ALU_MUL,
+			.rd = 5, .ra = 5, .rb = 3,
+		});
+	igt_devmem_emit(b, (struct drm_devmem_cmd){
+		.op = DRM_DEVMEM_CMD_ALU, .sub = DRM_DEVMEM_ALU_OR, .rd = 4, .ra = 4, .rb = 5,
+	});
+	igt_devmem_alu(b, 1, 1, DRM_DEVMEM_ALU_ADD, LOOP_STRIDE);
+	igt_devmem_branch(b, 1, DRM_DEVMEM_COMPARE_LT, LOOP_SIZE, inner);
+	igt_devmem_atomic(b, DRM_DEVMEM_ATOMIC_ADD, 0, d.result + 1, 1, 8);
+	igt_devmem_emit(b, (struct drm_devmem_cmd){
+		.op = DRM_DEVMEM_CMD_ATOMIC, .sub = DRM_DEVMEM_ATOMIC_OR, .width = 8,
+		.rb = 4, .a = (uintptr_t)(d.result + 2),
+	});
+	igt_devmem_load(b, 6, d.result, 8);
+	igt_devmem_branch(b, 6, DRM_DEVMEM_COMPARE_EQ, 0, outer);
+}
+
+/* Start the sweeps again if a hole has ended them, and only then. */
+static void keep_sweeping(const struct loop *loop, uint32_t *errors)
+{
+	struct drm_devmem_queue_query query;
+
+	if (!igt_devmem_done(&d, 0))
+		return;
+	query = igt_devmem_queue_query(d.fd, d.queue);
+	igt_assert_lt(*errors, query.errors);
+	igt_assert_eq(query.error, DRM_DEVMEM_ERROR_FAULT);
+	igt_assert_f(loop->holes, "the GPU faulted at %#llx\n",
+		     (unsigned long long)query.fault_addr);
+	*errors = query.errors;
+	d.batch.count--;
+	igt_devmem_submit(&d);
+}
+
+static void test_loop(const struct loop *loop, uint32_t vm_flags)
+{
+	uint32_t errors = 0;
+	int round;
+	size_t i;
+
+	igt_devmem_init(&d, d.fd, vm_flags);
+	p = igt_devmem_anon_alloc(LOOP_SIZE);
+	elsewhere = igt_devmem_anon_alloc(LOOP_SIZE);
+	set_loop_words();
+	emit_sweeps(loop->zero);
+	igt_devmem_submit(&d);
+	for (round = 0; round < LOOP_ROUNDS; round++) {
+		loop->change(round);
+		if (round % 8 == 0)
+			usleep(1000);
+		keep_sweeping(loop, &errors);
+	}
+
+	/* At the end it has to get through without an error. */
+	__atomic_store_n(d.result, 1, __ATOMIC_SEQ_CST);
+	igt_assert(igt_devmem_done(&d, IGT_DEVMEM_TIMEOUT_NS));
+	if (igt_devmem_queue_query(d.fd, d.queue).errors > errors) {
+		keep_sweeping(loop, &errors);
+		igt_assert(igt_devmem_done(&d, IGT_DEVMEM_TIMEOUT_NS));
+	}
+	igt_assert_eq(igt_devmem_queue_query(d.fd, d.queue).errors, errors);
+	igt_info("%llu sweeps, %u ended by a hole\n", (unsigned long long)d.result[1], errors);
+	igt_assert_lt_u64(0, d.result[1]);
+	igt_assert_eq_u64(d.result[2], 0);
+	igt_assert_lt_u64(0, igt_devmem_stats(d.fd, d.vm).invalidations);
+	for (i = 0; i < LOOP_SIZE / 8; i += LOOP_STRIDE / 8)
+		igt_assert_eq_u64(p[i], OLD);
+	igt_assert_eq_u64(igt_devmem_violations(d.fd), 0);
+
+	igt_devmem_anon_free(elsewhere, LOOP_SIZE);
+	igt_devmem_anon_free(p, LOOP_SIZE);
+	igt_devmem_fini(&d);
+}
+
+/*
+ * The GPU adds, in place; each page has to have each addition in the end
+ */
+#define ADDS	2000
+
+static void child_looks(int round)
+{
+	uint64_t before = __atomic_load_n(p, __ATOMIC_RELAXED);
+
+	usleep(1000);
+	igt_assert_eq_u64(__atomic_load_n(p, __ATOMIC_RELAXED), before);
+}
+
+static void adds_fork(int round)
+{
+	run_child(child_looks, round);
+}
+
+static void adds_mprotect(int round)
+{
+	igt_assert_eq(mprotect(p, SIZE, PROT_READ | PROT_WRITE | PROT_EXEC), 0);
+	igt_assert_eq(mprotect(p, SIZE, PROT_READ | PROT_WRITE), 0);
+}
+
+static void adds_compact(int round)
+{
+	int fd = open("/proc/sys/vm/compact_memory", O_WRONLY);
+
+	igt_require_f(fd >= 0, "the kernel does not compact\n");
+	igt_assert_eq(write(fd, "1", 1), 1);
+	close(fd);
+}
+
+#ifndef MADV_PAGEOUT
+#define MADV_PAGEOUT	21
+#endif
+
+/* Without swap this only takes the mappings away. */
+static void adds_swap(int round)
+{
+	igt_assert_eq(madvise(p, SIZE, MADV_PAGEOUT), 0);
+}
+
+static const struct {
+	const char *name;
+	void (*change)(int round);
+	int rounds;
+} adds[] = {
+	{ "fork", adds_fork, 50 },
+	{ "mprotect", adds_mprotect, 200 },
+	{ "compact", adds_compact, 10 },
+	{ "swap", adds_swap, 200 },
+};
+
+static void test_adds(void (*change)(int round), int rounds)
+{
+	struct drm_devmem_cmd add = {
+		.op = DRM_DEVMEM_CMD_ATOMIC, .sub = DRM_DEVMEM_ATOMIC_ADD, .width = 8,
+		.ra = 1, .b = 1,
+	};
+	unsigned int outer, inner;
+	size_t i;
+
+	igt_devmem_init(&d, d.fd, DRM_DEVMEM_VM_NO_MIGRATE);
+	p = igt_devmem_anon_alloc(SIZE);
+	set_words(p, 0, SIZE);
+	add.a = (uintptr_t)p;
+	outer = igt_devmem_alu(&d.batch, 1, 0, DRM_DEVMEM_ALU_ADD, 0);
+	inner = igt_devmem_emit(&d.batch, add);
+	igt_devmem_alu(&d.batch, 1, 1, DRM_DEVMEM_ALU_ADD, PAGE);
+	igt_devmem_branch(&d.batch, 1, DRM_DEVMEM_COMPARE_LT, SIZE, inner);
+	igt_devmem_alu(&d.batch, 2, 2, DRM_DEVMEM_ALU_ADD, 1);
+	igt_devmem_branch(&d.batch, 2, DRM_DEVMEM_COMPARE_LT, ADDS, outer);
+	igt_devmem_submit(&d);
+	while (rounds--)
+		change(rounds);
+	igt_assert_eq(end_of_batch(), DRM_DEVMEM_ERROR_NONE);
+	for (i = 0; i < SIZE / 8; i++)
+		igt_assert_eq_u64(p[i], i % (PAGE / 8) ? 0 : ADDS);
+	igt_assert_eq_u64(igt_devmem_violations(d.fd), 0);
+	igt_devmem_anon_free(p, SIZE);
+	igt_devmem_fini(&d);
+}
+
+static const struct {
+	const char *name;
+	bool blocks;
+} points[] = {
+	{ "fault", false },
+	{ "migrated", false },
+	{ "bind", false },
+	{ "copy-to-device", true },
+};
+
+static void open_device(void)
+{
+	d.fd = igt_devmem_open();
+	igt_require(igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_HAS_DEVICE_MEMORY));
+	stop = igt_devmem_stop_open(d.fd);
+}
+
+/* Subtests that have a VM open from the beginning */
+static void stop_subtests(void)
+{
+	unsigned int i = 0, j = 0;
+
+	igt_fixture() {
+		open_device();
+		igt_devmem_init(&d, d.fd, 0);
+	}
+
+	for (j = 0; j < ARRAY_SIZE(points); j++) {
+		for (i = 0; i < ARRAY_SIZE(changes); i++) {
+			igt_describe("A change in the middle of a GPU fault");
+			igt_subtest_f("%s-at-%s", changes[i].name, points[j].name)
+				test_at(&changes[i], points[j].name, points[j].blocks);
+		}
+		igt_describe("The end of the process in the middle of a GPU fault");
+		igt_subtest_f("kill-at-%s", points[j].name)
+			kill_at(points[j].name, gpu_stores);
+	}
+
+	for (i = 0; i < ARRAY_SIZE(fetch_changes); i++) {
+		igt_describe("A change in the middle of a CPU fault");
+		igt_subtest_f("%s-at-copy-to-system", fetch_changes[i].name)
+			test_at_copy_to_system(&fetch_changes[i]);
+	}
+	igt_describe("The end of the process in the middle of a CPU fault");
+	igt_subtest("kill-at-copy-to-system")
+		kill_at("copy-to-system", cpu_fetches);
+
+	/* The first five changes take something away. */
+	for (i = 0; i < 5; i++) {
+		igt_describe("No access of the GPU comes after its translation went");
+		igt_subtest_f("%s-at-invalidate", changes[i].name)
+			test_at_invalidate(&changes[i]);
+	}
+
+	igt_fixture() {
+		close(stop);
+		igt_devmem_fini(&d);
+		drm_close_driver(d.fd);
+	}
+}
+
+static void loop_subtests(void)
+{
+	unsigned int i = 0;
+
+	igt_fixture()
+		open_device();
+
+	for (i = 0; i < ARRAY_SIZE(loops); i++) {
+		igt_describe("The GPU reads nothing but what the process has there");
+		igt_subtest_f("loop-%s-in-place", loops[i].name)
+			test_loop(&loops[i], DRM_DEVMEM_VM_NO_MIGRATE);
+		igt_describe("The same with memory that migrates");
+		igt_subtest_f("loop-%s-on-device", loops[i].name)
+			test_loop(&loops[i], 0);
+	}
+	for (i = 0; i < ARRAY_SIZE(adds); i++) {
+		igt_describe("Every addition is there in the end");
+		igt_subtest_f("loop-adds-%s", adds[i].name)
+			test_adds(adds[i].change, adds[i].rounds);
+	}
+
+	igt_fixture() {
+		close(stop);
+		drm_close_driver(d.fd);
+	}
+}
+
+int igt_main()
+{
+	unsigned int i = 0;
+
+	igt_subtest_group()
+		stop_subtests();
+	igt_subtest_group()
+		loop_subtests();
+
+	for (i = 0; i < ARRAY_SIZE(evict_changes); i++) {
+		igt_describe("A change in the middle of an eviction");
+		igt_subtest_f("%s-at-evict", evict_changes[i])
+			test_at_evict(i);
+	}
+	igt_fixture()
+		igt_devmem_restore();
+}
