@@ -32,6 +32,8 @@ help:
 #:
 #: More:
 #:   make check-debug     IGT, KUnit and hmm-tests under KASAN, lockdep, kmemleak
+#:   make check-arm64     KUnit, hmm-tests and round trip on arm64, cross-built
+#:   make check-riscv64   the same on riscv64, with sv39 and with sv48
 #:   make bisect-check    each patch by itself compiles and passes hmm-tests (hours)
 #:   make mutate          break the code on purpose; the tests have to notice
 #:   make shell           a prompt in the guest, driver loaded (GUEST=plain)
@@ -39,7 +41,7 @@ help:
 #: Working on the code:
 #:   make tree            lay out build/linux: kernel, driver, series
 #:   make series          write the commits of build/linux back to patches/
-#:   make kernel          build kernel and modules (FLAVOUR=base or debug)
+#:   make kernel          build kernel and modules (FLAVOUR=base, debug, ...)
 #:   make modules         the same; only what changed is compiled
 #:   make clean           remove what was built, keep what was downloaded
 #:   make distclean       remove build/ (refused while build/linux holds work)
@@ -73,6 +75,17 @@ kernel-base kernel-debug: kernel-%: tree
 	@$(S)/kernel $*
 	@$(S)/selftests $*
 
+# Other architectures bring their compiler and their emulator.
+FOREIGN := arm64 riscv64
+
+.PHONY: $(FOREIGN:%=deps-%) $(FOREIGN:%=kernel-%)
+$(FOREIGN:%=deps-%): deps-%: deps
+	@[ -n "$(SKIP_DEPS)" ] || $(S)/deps $*
+
+$(FOREIGN:%=kernel-%): kernel-%: tree deps-%
+	@$(S)/kernel $*
+	@$(S)/selftests $*
+
 # Programs for the guest, compiled here against the guest's libraries
 
 SYSROOT := build/guest/sysroot
@@ -92,6 +105,11 @@ programs: guest-root
 guest-base guest-debug: guest-%: kernel-% programs
 	@$(S)/guest-overlay $*
 
+.PHONY: $(FOREIGN:%=guest-%)
+$(FOREIGN:%=guest-%): guest-%: kernel-%
+	@$(S)/guest-root $*
+	@$(S)/guest-overlay $*
+
 # Tests
 
 .PHONY: check check-kunit check-hmm check-igt check-spans bisect-check check-debug
@@ -103,6 +121,10 @@ bisect-check: guest-base
 
 check-debug: guest-base guest-debug
 	@$(S)/check debug
+
+.PHONY: $(FOREIGN:%=check-%)
+$(FOREIGN:%=check-%): check-%: guest-%
+	@$(S)/check $*
 
 .PHONY: check-gpu check-selftest lint mutate
 check-gpu: guest-root

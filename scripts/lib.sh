@@ -43,3 +43,31 @@ hash_files()
 	{ find "$@" -type f -print0 2>/dev/null || true; } | LC_ALL=C sort -z |
 		xargs -0r sha256sum | sha256sum | cut -d' ' -f1
 }
+
+# load_arch NAME: what scripts/config/arch/NAME tells, and where its guests' user
+# space is.
+load_arch()
+{
+	[ -r "$top/scripts/config/arch/$1" ] || die "no architecture '$1' in scripts/config/arch"
+	arch=$1
+	guest_root=$build/guest
+	[ "$arch" = x86_64 ] || guest_root=$build/guest/$arch
+	# shellcheck source=config/arch/x86_64
+	. "$top/scripts/config/arch/$arch"
+}
+
+# load_flavour NAME: the architecture of a kernel, and its fragments' files.
+load_flavour()
+{
+	local list=$top/scripts/config/flavours/$1 word name
+
+	[ -r "$list" ] || die "no flavour '$1' in scripts/config/flavours"
+	fragments=()
+	while read -r word name; do
+		if [ "$word" = arch ]; then
+			load_arch "$name"
+			word=$name
+		fi
+		fragments+=("$top/scripts/config/kernel/$word.config")
+	done < <(sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$list")
+}
