@@ -443,6 +443,8 @@ struct devmem_iommu *devmem_iommu_create(struct device *dev)
 		return ERR_PTR(-ENOMEM);
 	iommu->dev = dev;
 
+	/* The device is a program of the CPU, so no cache is between the two. */
+	dev_set_dma_coherent(dev);
 	if (devmem_iommu_set_mask(dev) || !devmem_iommu_is_direct(dev)) {
 		dev_err(dev, "bus addresses are not physical addresses\n");
 		kfree(iommu);
