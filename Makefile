@@ -32,6 +32,7 @@ help:
 #:
 #: More:
 #:   make check-debug     IGT, KUnit and hmm-tests under KASAN, lockdep, kmemleak
+#:   make check-ports     what the series touches, compiled for each architecture
 #:   make check-arm64     KUnit, hmm-tests and round trip on arm64, cross-built
 #:   make check-riscv64   the same on riscv64, with sv39 and with sv48
 #:   make bisect-check    each patch by itself compiles and passes hmm-tests (hours)
@@ -125,6 +126,11 @@ check-debug: guest-base guest-debug
 .PHONY: $(FOREIGN:%=check-%)
 $(FOREIGN:%=check-%): check-%: guest-%
 	@$(S)/check $*
+
+.PHONY: check-ports
+check-ports: tree
+	@[ -n "$(SKIP_DEPS)" ] || $(S)/deps scripts/config/ports/packages
+	@$(S)/check ports
 
 .PHONY: check-gpu check-selftest lint mutate
 check-gpu: guest-root
