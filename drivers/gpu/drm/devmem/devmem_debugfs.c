@@ -27,11 +27,11 @@
  *     or the driver used one that was not mapped; chunk sizes in bytes.
  *
  * ``vms``
- *     Each VM with its statistics and its ranges: start and end address, and
- *     whether the GPU has no translations (``-``), some for reading (``r``) or
- *     some for writing (``rw``), to how many bytes on the device, and whether
- *     it is pinned in system memory because it bounced too often. Before them, where a program asked for it,
- *     attributes of memory, by the numbers of the uapi header.
+ *     Each VM with its statistics; attributes of memory, where a program asked for
+ *     some, by the numbers of the uapi header; and its ranges: start and end
+ *     address, whether the GPU has no translations (``-``), some for reading
+ *     (``r``) or some for writing (``rw``), to how many bytes on the device, and
+ *     whether it is pinned in system memory because it bounced too often.
  *
  * ``queues``
  *     Each queue with its counters and its latest error, one of

@@ -20,7 +20,9 @@
  * kept in ranges, of the chunk sizes the device was configured with. A range
  * is made by the first fault in it, and serving the fault is
  *
- * 1. migrate the memory of the range to the device, if it is anonymous;
+ * 1. migrate the memory of the range to the device, if it is anonymous and neither
+ *    its attributes (devmem_policy.c) nor thrash control (devmem_thrash.c) are
+ *    against it;
  * 2. get its pages, wherever they are now, mapped for the device;
  * 3. write translations, if nothing has changed meanwhile, else start over.
  *
