@@ -88,12 +88,12 @@ static int devmem_stop_change(struct devmem_stop *stop, unsigned long point, boo
 {
 	int err = 0;
 
-	spin_lock(&stop->wait.lock);
+	spin_lock_irq(&stop->wait.lock);
 	if (stop->closed)
 		err = -ENODEV;
 	else
 		assign_bit(point, &stop->armed, set);
-	spin_unlock(&stop->wait.lock);
+	spin_unlock_irq(&stop->wait.lock);
 	wake_up_all(&stop->wait);
 	return err;
 }
@@ -147,9 +147,9 @@ void devmem_stop_close(struct devmem_device *dm)
 {
 	struct devmem_stop *stop = &dm->stop;
 
-	spin_lock(&stop->wait.lock);
+	spin_lock_irq(&stop->wait.lock);
 	stop->closed = true;
 	WRITE_ONCE(stop->armed, 0);
-	spin_unlock(&stop->wait.lock);
+	spin_unlock_irq(&stop->wait.lock);
 	wake_up_all(&stop->wait);
 }
