@@ -494,7 +494,7 @@ static void test_overcommit(void)
 	uint64_t vram, bytes, i, *p;
 	size_t size;
 
-	igt_devmem_reload("vram_size=16");
+	igt_devmem_reload("vram_size=16 job_timeout_ms=100000");
 	igt_devmem_init(&d, igt_devmem_open(), 0);
 	vram = igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_VRAM_SIZE);
 	size = 2 * vram;
