@@ -191,7 +191,7 @@ static void devmem_fault_work(struct work_struct *work)
 	spin_lock(&fault->lock);
 	entry = fault->entry;
 	spin_unlock(&fault->lock);
-	devmem_stop_at(&dm->stop, DEVMEM_STOP_FAULT);
+	devmem_stop_at(&fault->dm->stop, DEVMEM_STOP_FAULT);
 
 	role = devmem_fault_begin(fault, &entry);
 	if (role == DEVMEM_FAULT_FOLLOWS || role == DEVMEM_FAULT_DEAD)
