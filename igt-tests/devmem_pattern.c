@@ -367,6 +367,11 @@ static void run_it(struct run *run)
 	run->size = (run->size + PAGE - 1) & ~(PAGE - 1);
 	if (keeps) {
 		run->mem = get_memory(section, run->size);
+		/* Batches next to each other bounce; thrash control would end that. */
+		if (!(section->flags & HEAP))
+			igt_devmem_madvise(run->d->fd, run->d->vm, run->mem, run->size,
+					   DRM_DEVMEM_ATTR_PREFERRED,
+					   DRM_DEVMEM_PREFERRED_DEVICE);
 		if (!(section->flags & NO_MEMSET))
 			memset(run->mem, 1, run->size);
 	}
