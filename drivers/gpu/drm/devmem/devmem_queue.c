@@ -461,6 +461,8 @@ static void devmem_queue_release(struct kref *kref)
 {
 	struct devmem_queue *q = container_of(kref, struct devmem_queue, kref);
 
+	/* Not earlier: who has looked up the queue may query it to the end. */
+	dma_fence_put(q->last);
 	mutex_destroy(&q->submit_lock);
 	mutex_destroy(&q->hw_lock);
 	kfree_rcu(q, rcu);
@@ -600,7 +602,6 @@ static void devmem_queue_takedown(struct devmem_queue *q)
 
 	drm_sched_fini(&q->sched);
 
-	dma_fence_put(q->last);
 	devmem_vm_put(q->vm);
 	devmem_queue_put(q);
 }
