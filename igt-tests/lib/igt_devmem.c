@@ -726,15 +726,22 @@ void igt_devmem_require_swap(void)
 #define MADV_PAGEOUT	21
 #endif
 
+/*
+ * MADV_PAGEOUT passes over a page that is not on the LRU list yet. It empties the
+ * batch of the CPU that it runs on; compaction starts by emptying those of all.
+ */
 void igt_devmem_swap_out(struct igt_devmem *d, void *addr, size_t size)
 {
 	int tries = 0;
 
-	do {
+	for (;;) {
 		igt_assert_eq(madvise(addr, size, MADV_PAGEOUT), 0);
-	} while (igt_devmem_count(d, addr, size, DRM_DEVMEM_LOCATION_NONE) < size / page_size() &&
-		 ++tries < 20);
-	igt_require_f(tries < 20, "the kernel does not swap\n");
+		if (igt_devmem_count(d, addr, size, DRM_DEVMEM_LOCATION_NONE) == size / page_size())
+			return;
+		igt_require_f(++tries < 100, "the kernel does not swap\n");
+		igt_devmem_write_file("/proc/sys/vm/compact_memory", "1");
+		usleep(10000);
+	}
 }
 
 bool igt_devmem_has_module_param(const char *name)
