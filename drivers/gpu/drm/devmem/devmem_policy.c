@@ -180,11 +180,13 @@ EXPORT_SYMBOL_IF_KUNIT(devmem_policy_set);
 void devmem_policy_forget(struct devmem_policy *policy, unsigned long start,
 			  unsigned long end)
 {
-	unsigned long index = start;
+	MA_STATE(mas, &policy->tree, start, start);
+	bool any;
 
-	if (!mt_find(&policy->tree, &index, end - 1))
-		return;
-	if (mtree_store_range(&policy->tree, start, end - 1, NULL, GFP_NOWAIT))
+	mtree_lock(&policy->tree);
+	any = mas_find(&mas, end - 1);
+	mtree_unlock(&policy->tree);
+	if (any && mtree_store_range(&policy->tree, start, end - 1, NULL, GFP_NOWAIT))
 		mtree_destroy(&policy->tree);
 }
 EXPORT_SYMBOL_IF_KUNIT(devmem_policy_forget);
