@@ -191,7 +191,6 @@ static void devmem_fault_work(struct work_struct *work)
 	spin_lock(&fault->lock);
 	entry = fault->entry;
 	spin_unlock(&fault->lock);
-	devmem_stop_at(&fault->dm->stop, DEVMEM_STOP_FAULT);
 
 	role = devmem_fault_begin(fault, &entry);
 	if (role == DEVMEM_FAULT_FOLLOWS || role == DEVMEM_FAULT_DEAD)
@@ -199,6 +198,7 @@ static void devmem_fault_work(struct work_struct *work)
 
 	vm = devmem_vm_find(fault->dm, le32_to_cpu(entry.vmid));
 	if (role == DEVMEM_FAULT_LEADS) {
+		devmem_stop_at(&fault->dm->stop, DEVMEM_STOP_FAULT);
 		if (vm)
 			err = devmem_fault_serve(vm, &entry);
 		devmem_fault_end(fault, err);
