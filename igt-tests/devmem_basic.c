@@ -1019,11 +1019,7 @@ static const struct {
 };
 
 /* The device must not be open while these run. */
-static const struct {
-	const char *name;
-	const char *describe;
-	void (*test)(void);
-} module_tests[] = {
+static const struct igt_devmem_subtest module_tests[] = {
 	{ "unload-idle", "The module can be unloaded and loaded", test_unload_idle },
 	{ "unload-open", "An open file keeps the module", test_unload_open },
 	{ "unload-live-pages", "Memory on the device comes back before it goes",
@@ -1054,11 +1050,7 @@ int igt_main()
 			run(tests[i].test);
 	}
 
-	for (i = 0; i < ARRAY_SIZE(module_tests); i++) {
-		igt_describe(module_tests[i].describe);
-		igt_subtest(module_tests[i].name)
-			module_tests[i].test();
-	}
+	igt_devmem_subtests(module_tests, ARRAY_SIZE(module_tests));
 
 	igt_fixture()
 		igt_devmem_restore();

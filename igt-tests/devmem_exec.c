@@ -1304,13 +1304,7 @@ static void test_time_limit_per_batch(void)
 	igt_assert_eq(igt_devmem_queue_query(d.fd, d.queue).flags, DRM_DEVMEM_QUEUE_IDLE);
 }
 
-struct test {
-	const char *name;
-	const char *describe;
-	void (*test)(void);
-};
-
-static const struct test tests[] = {
+static const struct igt_devmem_subtest tests[] = {
 	{ "empty", "A batch that only ends does end", test_empty },
 	{ "nop", "Doing nothing for several pages works", test_nop },
 	{ "store-load", "Stores and loads have the width they say", test_store_load },
@@ -1346,7 +1340,7 @@ static const struct test tests[] = {
 	{ "close-busy", "The device can be closed at any time", test_close_busy },
 };
 
-static const struct test hang_tests[] = {
+static const struct igt_devmem_subtest hang_tests[] = {
 	{ "hang-wait", "A wait that never ends is ended", test_hang_wait },
 	{ "hang-branch", "A loop that never ends is ended", test_hang_branch },
 	{ "hang-fault", "A loop of faults that never ends is ended", test_hang_fault },

@@ -459,11 +459,7 @@ static void test_ban(void)
 	igt_devmem_shared_free(word, PAGE);
 }
 
-static const struct {
-	const char *name;
-	const char *describe;
-	void (*test)(void);
-} tests[] = {
+static const struct igt_devmem_subtest tests[] = {
 	{ "invalid-query", "Errors are as documented", test_invalid_query },
 	{ "report", "Faults that fail are reported", test_report },
 	{ "report-many", "The latest faults are reported", test_report_many },
@@ -478,19 +474,10 @@ static const struct {
 
 int igt_main()
 {
-	unsigned int i = 0;
-
 	igt_fixture()
 		igt_devmem_init(&d, igt_devmem_open(), 0);
 
-	for (i = 0; i < ARRAY_SIZE(tests); i++) {
-		igt_describe(tests[i].describe);
-		igt_subtest(tests[i].name)
-			tests[i].test();
-	}
+	igt_devmem_subtests(tests, ARRAY_SIZE(tests));
 
-	igt_fixture() {
-		igt_devmem_fini(&d);
-		close(d.fd);
-	}
+	igt_devmem_close_fixture(&d);
 }

@@ -617,11 +617,7 @@ static void test_concurrent(void)
 	igt_devmem_anon_free(s.p, MIB);
 }
 
-static const struct {
-	const char *name;
-	const char *describe;
-	void (*test)(void);
-} tests[] = {
+static const struct igt_devmem_subtest tests[] = {
 	{ "invalid-madvise", "Errors are as documented", test_invalid_madvise },
 	{ "invalid-query", "Errors are as documented", test_invalid_query },
 	{ "query", "What was set can be read", test_query },
@@ -646,21 +642,7 @@ static const struct {
 
 int igt_main()
 {
-	unsigned int i = 0;
-
-	igt_fixture() {
-		igt_devmem_init(&d, igt_devmem_open(), 0);
-		igt_require(igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_HAS_DEVICE_MEMORY));
-	}
-
-	for (i = 0; i < ARRAY_SIZE(tests); i++) {
-		igt_describe(tests[i].describe);
-		igt_subtest(tests[i].name)
-			tests[i].test();
-	}
-
-	igt_fixture() {
-		igt_devmem_fini(&d);
-		close(d.fd);
-	}
+	igt_devmem_open_fixture(&d);
+	igt_devmem_subtests(tests, ARRAY_SIZE(tests));
+	igt_devmem_close_fixture(&d);
 }

@@ -572,11 +572,7 @@ static void test_device_coherent(void)
 	igt_assert_eq(igt_kmod_unload("test_hmm"), 0);
 }
 
-static const struct {
-	const char *name;
-	const char *describe;
-	void (*test)(void);
-} tests[] = {
+static const struct igt_devmem_subtest tests[] = {
 	{ "zero-page", "The zero page is never written", test_zero_page },
 	{ "zero-page-no-migrate", "The zero page is never written in place",
 	  test_zero_page_no_migrate },
@@ -607,22 +603,7 @@ static const struct {
 
 int igt_main()
 {
-	unsigned int i = 0;
-
-	igt_fixture() {
-		d.fd = igt_devmem_open();
-		igt_require(igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_HAS_DEVICE_MEMORY));
-		igt_devmem_init(&d, d.fd, 0);
-	}
-
-	for (i = 0; i < ARRAY_SIZE(tests); i++) {
-		igt_describe(tests[i].describe);
-		igt_subtest(tests[i].name)
-			tests[i].test();
-	}
-
-	igt_fixture() {
-		igt_devmem_fini(&d);
-		drm_close_driver(d.fd);
-	}
+	igt_devmem_open_fixture(&d);
+	igt_devmem_subtests(tests, ARRAY_SIZE(tests));
+	igt_devmem_close_fixture(&d);
 }

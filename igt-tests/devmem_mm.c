@@ -1217,11 +1217,7 @@ static void test_fdinfo(void)
 	igt_assert(igt_devmem_vram_comes_back(d.fd, 0));
 }
 
-static const struct {
-	const char *name;
-	const char *describe;
-	void (*test)(void);
-} tests[] = {
+static const struct igt_devmem_subtest tests[] = {
 	{ "madvise-collapse", "Collapsing loses nothing", test_advice_collapse },
 	{ "madvise-free", "Freed lazily, never half", test_advice_free },
 	{ "madvise-dontfork", "Memory that a child does not get", test_advice_dontfork },
@@ -1262,11 +1258,7 @@ int igt_main()
 {
 	unsigned int i = 0;
 
-	igt_fixture() {
-		d.fd = igt_devmem_open();
-		igt_require(igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_HAS_DEVICE_MEMORY));
-		igt_devmem_init(&d, d.fd, 0);
-	}
+	igt_devmem_open_fixture(&d);
 
 	for (i = 0; i < ARRAY_SIZE(advices); i++) {
 		igt_describe("Advice changes neither data nor place, unless it says so");
@@ -1274,11 +1266,7 @@ int igt_main()
 			test_advice(&advices[i]);
 	}
 
-	for (i = 0; i < ARRAY_SIZE(tests); i++) {
-		igt_describe(tests[i].describe);
-		igt_subtest(tests[i].name)
-			tests[i].test();
-	}
+	igt_devmem_subtests(tests, ARRAY_SIZE(tests));
 
 	for (i = 0; i < ARRAY_SIZE(endings); i++) {
 		igt_describe("The GPU stops when its process ends");
@@ -1286,8 +1274,5 @@ int igt_main()
 			test_busy(i);
 	}
 
-	igt_fixture() {
-		igt_devmem_fini(&d);
-		drm_close_driver(d.fd);
-	}
+	igt_devmem_close_fixture(&d);
 }

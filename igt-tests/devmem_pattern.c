@@ -456,11 +456,7 @@ int igt_main()
 {
 	unsigned int i = 0, j = 0;
 
-	igt_fixture() {
-		device.fd = igt_devmem_open();
-		igt_require(igt_devmem_get_param(device.fd, DRM_DEVMEM_PARAM_HAS_DEVICE_MEMORY));
-		igt_devmem_init(&device, device.fd, 0);
-	}
+	igt_devmem_open_fixture(&device);
 
 	for (i = 0; i < ARRAY_SIZE(patterns); i++) {
 		for (j = 0; j < ARRAY_SIZE(sections); j++) {
@@ -472,8 +468,5 @@ int igt_main()
 		}
 	}
 
-	igt_fixture() {
-		igt_devmem_fini(&device);
-		drm_close_driver(device.fd);
-	}
+	igt_devmem_close_fixture(&device);
 }

@@ -632,11 +632,7 @@ static void test_close(void)
 	igt_devmem_anon_free(p, 16 * MIB);
 }
 
-static const struct {
-	const char *name;
-	const char *describe;
-	void (*test)(void);
-} tests[] = {
+static const struct igt_devmem_subtest tests[] = {
 	{ "invalid", "Errors are as documented", test_invalid },
 	{ "to-device", "Prefetched memory is read without a fault", test_to_device },
 	{ "to-device-write", "Prefetched memory is written without a fault", test_to_device_write },
@@ -659,23 +655,9 @@ static const struct {
 
 int igt_main()
 {
-	unsigned int i = 0;
-
-	igt_fixture() {
-		igt_devmem_init(&d, igt_devmem_open(), 0);
-		igt_require(igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_HAS_DEVICE_MEMORY));
-	}
-
-	for (i = 0; i < ARRAY_SIZE(tests); i++) {
-		igt_describe(tests[i].describe);
-		igt_subtest(tests[i].name)
-			tests[i].test();
-	}
-
-	igt_fixture() {
-		igt_devmem_fini(&d);
-		close(d.fd);
-	}
+	igt_devmem_open_fixture(&d);
+	igt_devmem_subtests(tests, ARRAY_SIZE(tests));
+	igt_devmem_close_fixture(&d);
 
 	igt_describe("More than fits ends well");
 	igt_subtest("overcommit")

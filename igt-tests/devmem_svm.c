@@ -1058,11 +1058,7 @@ static void test_stats(void)
 	igt_devmem_anon_free(p, size);
 }
 
-static const struct {
-	const char *name;
-	const char *describe;
-	void (*test)(void);
-} tests[] = {
+static const struct igt_devmem_subtest tests[] = {
 	{ "ping-pong", "CPU and GPU count in the same word by turns", test_ping_pong },
 	{ "cpu-read-partial", "What the CPU touches comes back, the rest stays",
 	  test_cpu_read_partial },
@@ -1098,14 +1094,11 @@ static const struct {
 
 int igt_main()
 {
-	unsigned int i = 0, kind = 0, size = 0, gpu_first = 0, access = 0;
+	unsigned int kind = 0, size = 0, gpu_first = 0, access = 0;
 
-	igt_fixture() {
-		d.fd = igt_devmem_open();
-		igt_require(igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_HAS_DEVICE_MEMORY));
-		igt_devmem_init(&d, d.fd, 0);
+	igt_devmem_open_fixture(&d);
+	igt_fixture()
 		init_round_trips();
-	}
 
 	for (kind = 0; kind < ARRAY_SIZE(kinds); kind++) {
 		for (size = 0; size < ARRAY_SIZE(shapes); size++) {
@@ -1122,11 +1115,7 @@ int igt_main()
 		}
 	}
 
-	for (i = 0; i < ARRAY_SIZE(tests); i++) {
-		igt_describe(tests[i].describe);
-		igt_subtest(tests[i].name)
-			tests[i].test();
-	}
+	igt_devmem_subtests(tests, ARRAY_SIZE(tests));
 
 	igt_describe("Memory that was discarded is zero for the CPU");
 	igt_subtest("dontneed-cpu")
@@ -1136,8 +1125,5 @@ int igt_main()
 	igt_subtest("dontneed-gpu")
 		test_dontneed(true);
 
-	igt_fixture() {
-		igt_devmem_fini(&d);
-		drm_close_driver(d.fd);
-	}
+	igt_devmem_close_fixture(&d);
 }

@@ -495,11 +495,7 @@ static void test_evict(void)
 	close(d.fd);
 }
 
-static const struct {
-	const char *name;
-	const char *describe;
-	void (*test)(void);
-} tests[] = {
+static const struct igt_devmem_subtest tests[] = {
 	{ "fault", "Faults are traced", test_fault },
 	{ "fault-failed", "Faults that are errors are traced", test_fault_failed },
 	{ "migrate", "Migration is traced and agrees with the statistics", test_migrate },
@@ -513,24 +509,13 @@ static const struct {
 
 int igt_main()
 {
-	unsigned int i = 0;
-
-	igt_fixture() {
+	igt_fixture()
 		igt_install_exit_handler(trace_off);
-		igt_devmem_init(&d, igt_devmem_open(), 0);
-		igt_require(igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_HAS_DEVICE_MEMORY));
-	}
+	igt_devmem_open_fixture(&d);
 
-	for (i = 0; i < ARRAY_SIZE(tests); i++) {
-		igt_describe(tests[i].describe);
-		igt_subtest(tests[i].name)
-			tests[i].test();
-	}
+	igt_devmem_subtests(tests, ARRAY_SIZE(tests));
 
-	igt_fixture() {
-		igt_devmem_fini(&d);
-		close(d.fd);
-	}
+	igt_devmem_close_fixture(&d);
 
 	igt_describe("Pins are traced");
 	igt_subtest("thrash")

@@ -846,3 +846,31 @@ void igt_devmem_restore(void)
 	igt_assert_eq(igt_kmod_load("devmem", found_with), 0);
 	reloaded = false;
 }
+
+void igt_devmem_open_fixture(struct igt_devmem *d)
+{
+	igt_fixture() {
+		d->fd = igt_devmem_open();
+		igt_require(igt_devmem_get_param(d->fd, DRM_DEVMEM_PARAM_HAS_DEVICE_MEMORY));
+		igt_devmem_init(d, d->fd, 0);
+	}
+}
+
+void igt_devmem_subtests(const struct igt_devmem_subtest *tests, unsigned int count)
+{
+	unsigned int i = 0;
+
+	for (i = 0; i < count; i++) {
+		igt_describe(tests[i].describe);
+		igt_subtest(tests[i].name)
+			tests[i].test();
+	}
+}
+
+void igt_devmem_close_fixture(struct igt_devmem *d)
+{
+	igt_fixture() {
+		igt_devmem_fini(d);
+		drm_close_driver(d->fd);
+	}
+}

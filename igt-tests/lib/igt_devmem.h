@@ -198,4 +198,18 @@ int igt_devmem_unload_once(void);
 void igt_devmem_reload(const char *options);
 void igt_devmem_restore(void);
 
+/*
+ * Subtests in a table. The fixtures around them open the device, with a VM and a
+ * queue in @d, and close it; without device memory what follows is skipped.
+ */
+struct igt_devmem_subtest {
+	const char *name;
+	const char *describe;
+	void (*test)(void);
+};
+
+void igt_devmem_open_fixture(struct igt_devmem *d);
+void igt_devmem_subtests(const struct igt_devmem_subtest *tests, unsigned int count);
+void igt_devmem_close_fixture(struct igt_devmem *d);
+
 #endif /* IGT_DEVMEM_H */
