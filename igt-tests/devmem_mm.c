@@ -50,6 +50,12 @@
  * SUBTEST: userfaultfd-move
  * Description: UFFDIO_MOVE moves memory on the device, or fails and leaves it alone
  *
+ * SUBTEST: userfaultfd-destroy
+ * Description: Queue and VM can be destroyed while the GPU waits for userfaultfd
+ *
+ * SUBTEST: userfaultfd-kill
+ * Description: A process can be killed while its GPU waits for userfaultfd
+ *
  * SUBTEST: proc-pagemap
  * Description: Looking into /proc/self/pagemap does not bring memory back
  *
@@ -445,6 +451,88 @@ static void test_userfaultfd_missing(void)
 	check_usable(p, SIZE);
 	end_handler(&h);
 	igt_devmem_anon_free(p, SIZE);
+}
+
+/* Returns when the GPU waits for memory that nobody serves. */
+static void wait_unserved(struct handler *h, uint64_t *p)
+{
+	struct pollfd poll_fd = { .fd = h->fd, .events = POLLIN };
+
+	igt_devmem_load(&d.batch, 1, p, 8);
+	igt_devmem_submit(&d);
+	igt_assert_eq(poll(&poll_fd, 1, 10000), 1);
+}
+
+static void test_userfaultfd_destroy(void)
+{
+	uint64_t *p = igt_devmem_anon_alloc(SIZE);
+	struct handler h;
+
+	open_userfaultfd(&h, p, UFFDIO_REGISTER_MODE_MISSING, 0);
+	wait_unserved(&h, p);
+	igt_devmem_fini(&d);
+	igt_devmem_init(&d, d.fd, 0);
+	igt_devmem_poke(&d, d.result, PATTERN);
+	igt_assert_eq_u64(*d.result, PATTERN);
+	close(h.fd);
+	igt_devmem_poke(&d, p, PATTERN);
+	igt_assert_eq_u64(*p, PATTERN);
+	igt_devmem_shared_free(h.source, PAGE);
+	igt_devmem_anon_free(p, SIZE);
+}
+
+static void *advise(void *unused)
+{
+	igt_devmem_madvise(d.fd, d.vm, d.result, PAGE, DRM_DEVMEM_ATTR_PREFERRED,
+			   DRM_DEVMEM_PREFERRED_SYSTEM);
+	return NULL;
+}
+
+/* Files are closed in the order of their numbers, or the other way round. */
+static void be_killed(bool device_first, uint32_t *turn)
+{
+	uint64_t *p = igt_devmem_anon_alloc(SIZE);
+	pthread_t thread;
+	struct handler h;
+
+	if (device_first)
+		d.fd = drm_reopen_driver(d.fd);
+	open_userfaultfd(&h, p, UFFDIO_REGISTER_MODE_MISSING, 0);
+	if (!device_first)
+		d.fd = drm_reopen_driver(d.fd);
+	igt_devmem_init(&d, d.fd, 0);
+	wait_unserved(&h, p);
+	/* Has to wait for the fault. */
+	igt_assert_eq(pthread_create(&thread, NULL, advise, NULL), 0);
+	usleep(50000);
+	igt_devmem_set_turn(turn, 1);
+	pause();
+}
+
+static void test_userfaultfd_kill(void)
+{
+	uint64_t before = igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_VRAM_FREE);
+	uint32_t *turn = igt_devmem_shared_alloc(PAGE);
+	int i, tries, status;
+	pid_t pid;
+
+	for (i = 0; i < 2; i++) {
+		igt_devmem_set_turn(turn, 0);
+		pid = fork();
+		igt_assert_lte(0, pid);
+		if (!pid) {
+			be_killed(i, turn);
+			_exit(1);
+		}
+		igt_devmem_wait_turn(turn, 1);
+		igt_assert_eq(kill(pid, SIGKILL), 0);
+		for (tries = 0; tries < 500 && !waitpid(pid, &status, WNOHANG); tries++)
+			usleep(20000);
+		igt_assert_f(tries < 500, "the process does not die\n");
+		igt_assert(WIFSIGNALED(status));
+	}
+	igt_assert(igt_devmem_vram_comes_back(d.fd, before - 64 * KIB));
+	igt_devmem_shared_free(turn, PAGE);
 }
 
 static void test_userfaultfd_wp(void)
@@ -1227,6 +1315,10 @@ static const struct igt_devmem_subtest tests[] = {
 	{ "userfaultfd-missing", "Missing pages are the handler's", test_userfaultfd_missing },
 	{ "userfaultfd-wp", "Write protection of userfaultfd holds", test_userfaultfd_wp },
 	{ "userfaultfd-move", "Moving pages loses nothing", test_userfaultfd_move },
+	{ "userfaultfd-destroy", "The GPU's wait keeps nothing from going",
+	  test_userfaultfd_destroy },
+	{ "userfaultfd-kill", "The GPU's wait keeps nobody from dying",
+	  test_userfaultfd_kill },
 	{ "proc-pagemap", "Looking at page tables moves nothing", test_proc_pagemap },
 	{ "proc-smaps", "Memory on the device counts as resident", test_proc_smaps },
 	{ "proc-mem", "/proc/self/mem brings memory back", test_proc_mem },

@@ -106,7 +106,8 @@ static void devmem_debugfs_print_vm(struct devmem_vm *vm, struct drm_printer *p)
 	devmem_debugfs_print_stats(vm->stats, p);
 	devmem_policy_print(vm, p);
 
-	mutex_lock(&vm->lock);
+	if (mutex_lock_killable(&vm->lock))
+		return;
 	drm_gpusvm_notifier_lock(&vm->svm);
 	drm_gpusvm_for_each_notifier(notifier, &vm->svm, 0, ULONG_MAX) {
 		range = NULL;

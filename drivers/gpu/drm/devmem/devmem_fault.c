@@ -29,12 +29,31 @@
  * follower is told to retry if the leader was served; it fails only if it wanted
  * the very same, and faults once more if there is any doubt.
  *
+ * To serve a fault can take as long as userspace likes, in memory that userfaultfd
+ * serves. Nobody waits for it: a work item holds its queue and the VM, and the
+ * process can destroy both, or be killed, meanwhile.
+ *
  * A fault that fails is noted for userspace, see devmem_report.c. If the VM was
  * created so, it is banned.
  */
 
 /* Faults this near to each other are served together. */
 #define DEVMEM_FAULT_MERGE_SHIFT	21
+
+static struct devmem_queue *devmem_fault_to_queue(struct devmem_fault *fault)
+{
+	return container_of(fault, struct devmem_queue, fault);
+}
+
+/* The caller has a reference to the queue, and so has the work from here on. */
+static void devmem_fault_queue_work(struct devmem_fault *fault)
+{
+	struct devmem_queue *q = devmem_fault_to_queue(fault);
+
+	kref_get(&q->kref);
+	if (!queue_work(fault->dm->fault.wq, &fault->work))
+		devmem_queue_put(q);
+}
 
 /* A right that includes those below it */
 static unsigned int devmem_fault_rank(u8 access)
@@ -78,8 +97,10 @@ enum devmem_fault_role {
 	DEVMEM_FAULT_DEAD,
 };
 
+/* What to do about @entry. The VM with a reference is in @vm, unless it is nothing. */
 static enum devmem_fault_role devmem_fault_begin(struct devmem_fault *fault,
-						 const struct gpu_fault *entry)
+						 const struct gpu_fault *entry,
+						 struct devmem_vm **vm)
 {
 	struct devmem_fault_ring *ring = &fault->dm->fault;
 	enum devmem_fault_role role = DEVMEM_FAULT_LEADS;
@@ -107,6 +128,9 @@ static enum devmem_fault_role devmem_fault_begin(struct devmem_fault *fault,
 	} else {
 		list_add_tail(&fault->link, &ring->serving);
 	}
+	/* As long as it is not dead the queue has the VM. */
+	if (role == DEVMEM_FAULT_LEADS || role == DEVMEM_FAULT_ANSWERED)
+		*vm = devmem_vm_get(devmem_fault_to_queue(fault)->vm);
 	spin_unlock(&ring->lock);
 	return role;
 }
@@ -118,21 +142,19 @@ static bool devmem_fault_is_same(const struct devmem_fault *a, const struct devm
 	       devmem_fault_rank(a->access) == devmem_fault_rank(b->access);
 }
 
-/* The leader has been served: its followers can answer. */
-static void devmem_fault_end(struct devmem_fault *fault, int err)
+/* A fault no longer leads: its followers can answer. */
+static void devmem_fault_dismiss(struct devmem_fault *fault, int err)
 {
-	struct devmem_fault_ring *ring = &fault->dm->fault;
 	struct devmem_fault *follower, *next;
 
-	spin_lock(&ring->lock);
+	lockdep_assert_held(&fault->dm->fault.lock);
 	list_del_init(&fault->link);
 	list_for_each_entry_safe(follower, next, &fault->followers, link) {
 		list_del_init(&follower->link);
 		follower->answered = true;
 		follower->answer = devmem_fault_is_same(fault, follower) ? err : 0;
-		queue_work(ring->wq, &follower->work);
+		devmem_fault_queue_work(follower);
 	}
-	spin_unlock(&ring->lock);
 }
 
 /* Note a fault that failed, and ban the VM if it was created so. */
@@ -155,15 +177,6 @@ static void devmem_fault_note(struct devmem_vm *vm, struct devmem_fault *fault,
 		devmem_svm_ban(vm);
 }
 
-/* Tell the hardware, which drops an answer to a fault that was aborted meanwhile. */
-static void devmem_fault_reply(struct devmem_fault *fault, const struct gpu_fault *entry,
-			       int err)
-{
-	devmem_hw_write(fault->dm, GPU_REG_QUEUE(fault->hwq, GPU_QUEUE_FAULT_REPLY),
-			le64_to_cpu(entry->seq) |
-			(err ? GPU_FAULT_REPLY_FAIL : GPU_FAULT_REPLY_RETRY));
-}
-
 /* Serve a fault; 0 or a negative error */
 static int devmem_fault_serve(struct devmem_vm *vm, const struct gpu_fault *entry)
 {
@@ -179,46 +192,51 @@ static int devmem_fault_serve(struct devmem_vm *vm, const struct gpu_fault *entr
 	return 0;
 }
 
+/* Serve or answer a fault, and tell the hardware. */
+static void devmem_fault_handle(struct devmem_fault *fault, struct devmem_vm *vm,
+				const struct gpu_fault *entry, enum devmem_fault_role role)
+{
+	struct devmem_fault_ring *ring = &fault->dm->fault;
+	ktime_t start = ktime_get();
+	int err;
+
+	if (role == DEVMEM_FAULT_LEADS) {
+		devmem_stop_at(&fault->dm->stop, DEVMEM_STOP_FAULT);
+		err = devmem_fault_serve(vm, entry);
+		spin_lock(&ring->lock);
+		devmem_fault_dismiss(fault, err);
+		spin_unlock(&ring->lock);
+	} else {
+		err = fault->answer;
+		devmem_stats_add(vm->stats, DEVMEM_STAT_GPU_FAULTS_MERGED, 1);
+	}
+	devmem_stats_add(vm->stats, DEVMEM_STAT_GPU_FAULTS, 1);
+	if (err)
+		devmem_fault_note(vm, fault, entry, err);
+	trace_devmem_fault(vm->vmid, fault->hwq, le64_to_cpu(entry->va), entry->access,
+			   err, ktime_to_ns(ktime_sub(ktime_get(), start)));
+	devmem_queue_reply_fault(devmem_fault_to_queue(fault),
+				 le64_to_cpu(entry->seq) |
+				 (err ? GPU_FAULT_REPLY_FAIL : GPU_FAULT_REPLY_RETRY));
+}
+
 static void devmem_fault_work(struct work_struct *work)
 {
 	struct devmem_fault *fault = container_of(work, struct devmem_fault, work);
-	ktime_t start = ktime_get();
 	enum devmem_fault_role role;
+	struct devmem_vm *vm = NULL;
 	struct gpu_fault entry;
-	struct devmem_vm *vm;
-	int err = -ENOENT;
 
 	spin_lock(&fault->lock);
 	entry = fault->entry;
 	spin_unlock(&fault->lock);
 
-	role = devmem_fault_begin(fault, &entry);
-	if (role == DEVMEM_FAULT_FOLLOWS || role == DEVMEM_FAULT_DEAD)
-		return;
-
-	vm = devmem_vm_find(fault->dm, le32_to_cpu(entry.vmid));
-	if (role == DEVMEM_FAULT_LEADS) {
-		devmem_stop_at(&fault->dm->stop, DEVMEM_STOP_FAULT);
-		if (vm)
-			err = devmem_fault_serve(vm, &entry);
-		devmem_fault_end(fault, err);
-	} else {
-		err = fault->answer;
-		if (vm)
-			devmem_stats_add(vm->stats, DEVMEM_STAT_GPU_FAULTS_MERGED, 1);
-	}
+	role = devmem_fault_begin(fault, &entry, &vm);
 	if (vm) {
-		devmem_stats_add(vm->stats, DEVMEM_STAT_GPU_FAULTS, 1);
-		if (err)
-			devmem_fault_note(vm, fault, &entry, err);
-		trace_devmem_fault(vm->vmid, fault->hwq, le64_to_cpu(entry.va),
-				   entry.access, err,
-				   ktime_to_ns(ktime_sub(ktime_get(), start)));
-	}
-
-	devmem_fault_reply(fault, &entry, err);
-	if (vm)
+		devmem_fault_handle(fault, vm, &entry, role);
 		devmem_vm_put(vm);
+	}
+	devmem_queue_put(devmem_fault_to_queue(fault));
 }
 
 /**
@@ -255,6 +273,9 @@ int devmem_fault_init(struct devmem_device *dm)
 /**
  * devmem_fault_fini() - take down the fault ring
  * @dm: the device; no queue may be left
+ *
+ * Context: process context; waits for faults that are being served, which can last
+ * until the process whose memory it is has answered its userfaultfd or died.
  */
 void devmem_fault_fini(struct devmem_device *dm)
 {
@@ -287,18 +308,22 @@ void devmem_fault_setup(struct devmem_fault *fault, struct devmem_device *dm,
  * devmem_fault_cancel() - the queue of a fault goes away
  * @fault: the fault; no new one is dispatched
  *
- * Context: process context; waits until the fault is served, if it is.
+ * A fault that is being served is served to its end, with references to the queue
+ * and its VM, and then not answered.
+ *
+ * Context: process context; the caller has a reference to the queue.
  */
 void devmem_fault_cancel(struct devmem_fault *fault)
 {
 	struct devmem_fault_ring *ring = &fault->dm->fault;
 
-	/* From here on it neither follows nor is queued. */
+	/* From here on it neither follows nor leads nor is queued. */
 	spin_lock(&ring->lock);
 	fault->dead = true;
-	list_del_init(&fault->link);
+	devmem_fault_dismiss(fault, 0);
 	spin_unlock(&ring->lock);
-	cancel_work_sync(&fault->work);
+	if (cancel_work(&fault->work))
+		devmem_queue_put(devmem_fault_to_queue(fault));
 }
 
 static void devmem_fault_dispatch(struct devmem_device *dm,
@@ -312,7 +337,7 @@ static void devmem_fault_dispatch(struct devmem_device *dm,
 	spin_lock(&fault->lock);
 	fault->entry = *entry;
 	spin_unlock(&fault->lock);
-	queue_work(dm->fault.wq, &fault->work);
+	devmem_fault_queue_work(fault);
 }
 
 /**

@@ -240,7 +240,7 @@ static bool devmem_policy_is_mapped(struct mm_struct *mm, unsigned long start,
 static int devmem_policy_madvise(struct devmem_vm *vm, const struct drm_devmem_madvise *args)
 {
 	struct mm_struct *mm = vm->svm.mm;
-	int err;
+	int err, killed;
 
 	if (!mmget_not_zero(mm))
 		return -ESRCH;
@@ -261,9 +261,10 @@ static int devmem_policy_madvise(struct devmem_vm *vm, const struct drm_devmem_m
 	mmput(mm);
 
 	/* What was set in part counts, too. */
-	if (!err || err == -ENOMEM)
-		devmem_svm_remove_ranges(vm, args->addr, args->addr + args->length);
-	return err;
+	if (err && err != -ENOMEM)
+		return err;
+	killed = devmem_svm_remove_ranges(vm, args->addr, args->addr + args->length);
+	return killed ?: err;
 }
 
 static int devmem_policy_check(const struct drm_devmem_madvise *args)

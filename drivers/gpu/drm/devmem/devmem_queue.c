@@ -556,8 +556,8 @@ static void devmem_queue_detach(struct devmem_queue *q)
 	err = devmem_queue_stop(q);
 
 	/*
-	 * Keep the number reserved until nobody holds the queue and no fault of
-	 * it is on its way, which could be taken for one of the next owner.
+	 * Keep the number reserved until no fault of it is on its way, which
+	 * could be taken for one of the next owner.
 	 */
 	xa_store(&dm->queues, q->hwq, NULL, GFP_KERNEL);
 	flush_work(&dm->hw.irq_work);
@@ -700,8 +700,8 @@ void devmem_queue_irq(struct devmem_device *dm)
  * @dm: the device
  * @hwq: hardware queue number
  *
- * Context: the interrupt work only; see devmem_queue_irq(). The work of the
- * fault is cancelled before the queue goes away.
+ * Context: the interrupt work only, for which the queue stays; see
+ * devmem_queue_irq().
  *
  * Return: the fault of the queue, or NULL if there is no such queue any more.
  */
@@ -710,6 +710,24 @@ struct devmem_fault *devmem_queue_fault(struct devmem_device *dm, u16 hwq)
 	struct devmem_queue *q = xa_load(&dm->queues, hwq);
 
 	return q ? &q->fault : NULL;
+}
+
+/**
+ * devmem_queue_reply_fault() - answer the fault of a queue
+ * @q: the queue
+ * @reply: for GPU_QUEUE_FAULT_REPLY
+ *
+ * The hardware drops an answer to a fault that was aborted meanwhile.
+ *
+ * Context: process context; takes &devmem_queue.hw_lock.
+ */
+void devmem_queue_reply_fault(struct devmem_queue *q, u64 reply)
+{
+	mutex_lock(&q->hw_lock);
+	/* Else the number can be that of another queue by now. */
+	if (q->state != DEVMEM_QUEUE_GONE)
+		devmem_hw_write(q->dm, devmem_queue_reg(q, GPU_QUEUE_FAULT_REPLY), reply);
+	mutex_unlock(&q->hw_lock);
 }
 
 static u64 devmem_queue_busy_one(struct devmem_queue *q)

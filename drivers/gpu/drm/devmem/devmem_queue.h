@@ -53,9 +53,10 @@ struct devmem_queue_error {
 /**
  * struct devmem_queue - a hardware queue and the scheduler that feeds it
  *
- * Referenced by its handle, by ioctls that use it and by its jobs. The handle
- * stands for the hardware as well: when it goes, devmem_queue.c takes the queue
- * down, and what other references keep is the memory of this structure.
+ * Referenced by its handle, by ioctls that use it, by its jobs and by the work that
+ * serves its fault. The handle stands for the hardware as well: when it goes,
+ * devmem_queue.c takes the queue down, and what other references keep is the memory
+ * of this structure.
  */
 struct devmem_queue {
 	/** @kref: references. */
@@ -143,6 +144,7 @@ void devmem_queue_put(struct devmem_queue *q);
 void devmem_queue_close_all(struct devmem_file *df);
 void devmem_queue_irq(struct devmem_device *dm);
 struct devmem_fault *devmem_queue_fault(struct devmem_device *dm, u16 hwq);
+void devmem_queue_reply_fault(struct devmem_queue *q, u64 reply);
 u64 devmem_queue_busy(struct devmem_file *df);
 void devmem_queue_print(struct devmem_device *dm, struct drm_printer *p);
 

@@ -324,27 +324,34 @@ static void devmem_svm_range_remove(struct devmem_vm *vm, struct devmem_range *r
  *
  * The memory stays where it is. The GPU faults on it and gets new ranges.
  *
- * Context: process context; takes &devmem_vm.lock.
+ * Context: process context; takes &devmem_vm.lock, which a fault holds for as long
+ * as it takes to serve it.
+ *
+ * Return: 0, or -EINTR when the thread is killed.
  */
-void devmem_svm_remove_ranges(struct devmem_vm *vm, unsigned long start,
-			      unsigned long end)
+int devmem_svm_remove_ranges(struct devmem_vm *vm, unsigned long start,
+			     unsigned long end)
 {
 	struct drm_gpusvm_notifier *notifier, *next_notifier;
 	struct drm_gpusvm_range *range, *next;
+	int err;
 
-	mutex_lock(&vm->lock);
+	err = mutex_lock_killable(&vm->lock);
+	if (err)
+		return err;
 	drm_gpusvm_for_each_notifier_safe(notifier, next_notifier, &vm->svm, start, end) {
 		drm_gpusvm_for_each_range_safe(range, next, notifier, start, end)
 			devmem_svm_range_remove(vm, to_devmem_range(range));
 	}
 	mutex_unlock(&vm->lock);
+	return 0;
 }
 
 /**
  * devmem_svm_ban() - let the GPU access nothing any more
  * @vm: the VM
  *
- * Context: process context; takes &devmem_vm.lock.
+ * Context: the worker of a fault, which nobody kills; takes &devmem_vm.lock.
  */
 void devmem_svm_ban(struct devmem_vm *vm)
 {

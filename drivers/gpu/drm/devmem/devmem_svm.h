@@ -51,8 +51,8 @@ int devmem_svm_settle(struct devmem_vm *vm, unsigned long start, unsigned long e
 		      u32 location, enum devmem_trigger trigger, u64 *bytes);
 unsigned long devmem_svm_device_pages(struct devmem_range *range);
 void devmem_svm_ban(struct devmem_vm *vm);
-void devmem_svm_remove_ranges(struct devmem_vm *vm, unsigned long start,
-			      unsigned long end);
+int devmem_svm_remove_ranges(struct devmem_vm *vm, unsigned long start,
+			     unsigned long end);
 int devmem_svm_residency(struct devmem_vm *vm, unsigned long start,
 			 unsigned long npages, u8 __user *out);
 
