@@ -179,7 +179,7 @@ static void test_params(int fd)
 	igt_assert_lte_u64(16, igt_devmem_get_param(fd, DRM_DEVMEM_PARAM_MAX_QUEUES));
 	igt_assert_lt_u64(0, igt_devmem_get_param(fd, DRM_DEVMEM_PARAM_JOB_TIMEOUT_MS));
 
-	for (param = 0; param <= DRM_DEVMEM_PARAM_JOB_TIMEOUT_MS; param++)
+	for (param = 0; param <= DRM_DEVMEM_PARAM_PEER_GROUP; param++)
 		igt_assert_eq_u64(igt_devmem_get_param(fd, param),
 				  igt_devmem_get_param(other, param));
 	drm_close_driver(other);
@@ -248,7 +248,7 @@ static void test_invalid_ioctl(int fd)
 static void test_invalid_get_param(int fd)
 {
 	static const uint32_t params[] = {
-		DRM_DEVMEM_PARAM_JOB_TIMEOUT_MS + 1, 0x80000000, 0xffffffff,
+		DRM_DEVMEM_PARAM_PEER_GROUP + 1, 0x80000000, 0xffffffff,
 	};
 	struct drm_devmem_get_param args;
 	unsigned int i;

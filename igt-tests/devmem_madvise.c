@@ -126,7 +126,7 @@ static void expect_attrs(const struct drm_devmem_attrs *a, const char *start, co
 	igt_assert_eq_u32(a->preferred, preferred);
 	igt_assert_eq_u32(a->migration, migration);
 	igt_assert_eq_u32(a->atomic, atomic);
-	igt_assert_eq_u32(a->pad, 0);
+	igt_assert_eq_u32(a->device, 0);
 }
 
 static uint32_t run_atomic(void *p)
@@ -155,7 +155,9 @@ static void test_invalid_madvise(void)
 	EXPECT(flags, 1, -EINVAL);
 	EXPECT(flags, 1u << 31, -EINVAL);
 	EXPECT(reserved, 1, -EINVAL);
-	EXPECT(reserved, 1ull << 63, -EINVAL);
+	EXPECT(reserved, 1u << 31, -EINVAL);
+	EXPECT(device_fd, 1, -EINVAL);
+	EXPECT(device_fd, -1, -EINVAL);
 	EXPECT(addr, good.addr + 1, -EINVAL);
 	EXPECT(addr, 1ull << 62, -EINVAL);
 	EXPECT(length, 0, -EINVAL);

@@ -67,6 +67,11 @@ enum drm_devmem_param {
 	DRM_DEVMEM_PARAM_MAX_QUEUES = 5,
 	/** @DRM_DEVMEM_PARAM_JOB_TIMEOUT_MS: a batch that runs longer is reset. */
 	DRM_DEVMEM_PARAM_JOB_TIMEOUT_MS = 6,
+	/**
+	 * @DRM_DEVMEM_PARAM_PEER_GROUP: devices with the same number are peers:
+	 * they use each other's memory in place.
+	 */
+	DRM_DEVMEM_PARAM_PEER_GROUP = 7,
 };
 
 /**
@@ -301,13 +306,15 @@ struct drm_devmem_exec {
 enum drm_devmem_location {
 	/**
 	 * @DRM_DEVMEM_LOCATION_NONE: not mapped by the process, not populated,
-	 * swapped out, on the way, or in the memory of another device.
+	 * swapped out, on the way, or on a device that is not a peer.
 	 */
 	DRM_DEVMEM_LOCATION_NONE = 0,
 	/** @DRM_DEVMEM_LOCATION_SYSTEM: in system memory. */
 	DRM_DEVMEM_LOCATION_SYSTEM = 1,
 	/** @DRM_DEVMEM_LOCATION_DEVICE: in the memory of this device. */
 	DRM_DEVMEM_LOCATION_DEVICE = 2,
+	/** @DRM_DEVMEM_LOCATION_PEER: in the memory of a peer of this device. */
+	DRM_DEVMEM_LOCATION_PEER = 3,
 };
 
 /** DRM_DEVMEM_RESIDENCY_LOCATION - mask of &enum drm_devmem_location. */
@@ -390,6 +397,8 @@ struct drm_devmem_stats {
 	 * another queue on the same 2 MiB that was being served already.
 	 */
 	__u64 gpu_faults_merged;
+	/** @to_peer_bytes: bytes migrated from this device to another one. */
+	__u64 to_peer_bytes;
 };
 
 /**
@@ -417,6 +426,14 @@ struct drm_devmem_query_stats {
  * after fork() stays shared. Only for the way to the device.
  */
 #define DRM_DEVMEM_PREFETCH_WRITE	(1 << 0)
+/**
+ * DRM_DEVMEM_PREFETCH_PREFERRED - to where the memory is preferred
+ *
+ * Each page moves to where its attribute ``DRM_DEVMEM_ATTR_PREFERRED`` says: to
+ * this device by default, to system memory, or to another device. The location
+ * has to be ``DRM_DEVMEM_LOCATION_NONE``.
+ */
+#define DRM_DEVMEM_PREFETCH_PREFERRED	(1 << 1)
 
 /**
  * struct drm_devmem_prefetch_result - what came of a prefetch
@@ -454,7 +471,8 @@ struct drm_devmem_prefetch_result {
  * it stays untouched, and what was swapped out stays there.
  *
  * Errors: ``ENOENT`` for the VM or a syncobj handle; ``EINVAL`` for an unknown
- * @location, ``DRM_DEVMEM_PREFETCH_WRITE`` on the way back, an address or length
+ * @location, one together with ``DRM_DEVMEM_PREFETCH_PREFERRED``,
+ * ``DRM_DEVMEM_PREFETCH_WRITE`` on the way back, an address or length
  * that is not a multiple of the page size, a length of zero, a range beyond the
  * address space, a @result out of line, too many syncs, a sync that is out of
  * order with its description, a user fence, and a syncobj to wait for that has no
@@ -470,7 +488,10 @@ struct drm_devmem_prefetch {
 	__u64 addr;
 	/** @length: in. */
 	__u64 length;
-	/** @location: in, ``DRM_DEVMEM_LOCATION_SYSTEM`` or ``_DEVICE``. */
+	/**
+	 * @location: in, ``DRM_DEVMEM_LOCATION_SYSTEM`` or ``_DEVICE``; with
+	 * ``DRM_DEVMEM_PREFETCH_PREFERRED`` ``_NONE``.
+	 */
 	__u32 location;
 	/** @num_syncs: in, entries of @syncs, ``DRM_DEVMEM_MAX_SYNCS`` at most. */
 	__u32 num_syncs;
@@ -513,6 +534,13 @@ enum drm_devmem_preferred {
 	 * in turn with the GPU.
 	 */
 	DRM_DEVMEM_PREFERRED_DEVICE = 2,
+	/**
+	 * @DRM_DEVMEM_PREFERRED_FD: to the device of the open file
+	 * &drm_devmem_madvise.device_fd, a peer, and this GPU uses it from there.
+	 * The file may be closed afterwards. The same as DEVICE if it is a file of
+	 * this device.
+	 */
+	DRM_DEVMEM_PREFERRED_FD = 3,
 };
 
 /**
@@ -563,7 +591,10 @@ enum drm_devmem_atomic_policy {
  * length that is not a multiple of the page size, a length of zero, or a range
  * beyond the address space; ``EFAULT`` when the process has not mapped all of the
  * range; ``ESRCH`` when it has exited; ``ENOMEM``, after which the attribute may
- * be set in part of the range.
+ * be set in part of the range. For a @device_fd: ``EBADF`` when it is not open;
+ * ``EINVAL`` when it is not of this driver, or given although @value does not want
+ * it; ``ENODEV`` when its device was removed; ``ENOLINK`` when that is not a peer or
+ * has no device memory; ``ENOSPC`` when the VM has named 255 devices already.
  */
 struct drm_devmem_madvise {
 	/** @vm_id: in. */
@@ -578,8 +609,10 @@ struct drm_devmem_madvise {
 	__u32 attr;
 	/** @value: in, as @attr says. */
 	__u32 value;
+	/** @device_fd: in, open file of a device, for ``DRM_DEVMEM_PREFERRED_FD``. */
+	__s32 device_fd;
 	/** @reserved: must be zero. */
-	__u64 reserved;
+	__u32 reserved;
 };
 
 /**
@@ -596,8 +629,11 @@ struct drm_devmem_attrs {
 	__u32 migration;
 	/** @atomic: &enum drm_devmem_atomic_policy. */
 	__u32 atomic;
-	/** @pad: zero. */
-	__u32 pad;
+	/**
+	 * @device: for ``DRM_DEVMEM_PREFERRED_FD``, minor of the render node of that
+	 * device: 129 for ``/dev/dri/renderD129``; else zero.
+	 */
+	__u32 device;
 };
 
 /**

@@ -76,6 +76,7 @@ static void devmem_debugfs_print_stats(struct devmem_stats *stats,
 	drm_printf(p, "  to device: %llu bytes in %llu failed %llu\n",
 		   s.to_device_bytes, s.to_device_count, s.to_device_failed);
 	drm_printf(p, "  to system: %llu bytes\n", s.to_system_bytes);
+	drm_printf(p, "  to peers: %llu bytes\n", s.to_peer_bytes);
 	drm_printf(p, "  evicted: %llu bytes in %llu\n",
 		   s.evicted_bytes, s.evicted_count);
 	drm_printf(p, "  invalidations: %llu\n", s.invalidations);

@@ -5,6 +5,7 @@
 
 #include <drm/drm_device.h>
 #include <drm/drm_file.h>
+#include <drm/drm_pagemap_util.h>
 #include <linux/types.h>
 #include <linux/xarray.h>
 
@@ -66,6 +67,10 @@ struct devmem_device {
 	struct drm_device drm;
 	/** @hw: transport to the GPU: registers, VRAM window, interrupt. */
 	struct devmem_hw hw;
+	/** @index: number of the device in the driver. */
+	u32 index;
+	/** @peer: membership in the group of devices that reach each other's memory. */
+	struct drm_pagemap_peer peer;
 	/** @vram: allocator of VRAM. */
 	struct devmem_vram vram;
 	/** @region: device-private pages of the VRAM. */

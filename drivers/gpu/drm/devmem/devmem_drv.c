@@ -8,13 +8,16 @@
 #include <drm/drm_print.h>
 #include <linux/device/faux.h>
 #include <linux/dma-mapping.h>
+#include <linux/fs.h>
 #include <linux/module.h>
 #include <linux/sizes.h>
 #include <uapi/drm/devmem_drm.h>
 
 #include "devmem_debugfs.h"
 #include "devmem_device.h"
+#include "devmem_drv.h"
 #include "devmem_exec.h"
+#include "devmem_peer.h"
 #include "devmem_prefetch.h"
 #include "devmem_queue.h"
 #include "devmem_vm.h"
@@ -29,6 +32,9 @@
  */
 
 #define DEVMEM_MAX_DEVICES	16
+
+/* Of the faux devices; with the index */
+#define DEVMEM_DRV_NAME		"devmem%u"
 
 /* Enough for the rings, a few page tables and one large chunk */
 #define DEVMEM_MIN_VRAM_MIB	8
@@ -85,6 +91,9 @@ static int devmem_drv_get_param_ioctl(struct drm_device *drm, void *data,
 		break;
 	case DRM_DEVMEM_PARAM_JOB_TIMEOUT_MS:
 		args->value = dm->job_timeout_ms;
+		break;
+	case DRM_DEVMEM_PARAM_PEER_GROUP:
+		args->value = devmem_peer_group(dm);
 		break;
 	default:
 		return -EINVAL;
@@ -146,6 +155,20 @@ static const struct file_operations devmem_drv_fops = {
 	.show_fdinfo	= drm_show_fdinfo,
 	.fop_flags	= FOP_UNSIGNED_OFFSET,
 };
+
+/**
+ * devmem_drv_file_to_drm() - the device of an open file
+ * @file: any file, with a reference
+ *
+ * Return: the DRM device, which lives as long as the file, or NULL if the file is
+ * not of this driver.
+ */
+struct drm_device *devmem_drv_file_to_drm(struct file *file)
+{
+	struct drm_file *priv = file->private_data;
+
+	return file->f_op == &devmem_drv_fops ? priv->minor->dev : NULL;
+}
 
 static const struct drm_driver devmem_drv_driver = {
 	.driver_features	= DRIVER_RENDER | DRIVER_SYNCOBJ | DRIVER_SYNCOBJ_TIMELINE,
@@ -242,6 +265,8 @@ static int devmem_drv_probe(struct faux_device *fdev)
 	if (IS_ERR(dm))
 		return PTR_ERR(dm);
 	faux_device_set_drvdata(fdev, dm);
+	if (sscanf(dev_name(&fdev->dev), DEVMEM_DRV_NAME, &dm->index) != 1)
+		return -EINVAL;
 
 	err = devmem_drv_init_device(dm);
 	if (err)
@@ -305,7 +330,7 @@ static int __init devmem_drv_init(void)
 	}
 
 	for (i = 0; i < num_devices; i++) {
-		snprintf(name, sizeof(name), "devmem%d", i);
+		snprintf(name, sizeof(name), DEVMEM_DRV_NAME, i);
 		devmem_drv_devices[i] = faux_device_create(name, NULL, &devmem_drv_faux_ops);
 		if (!devmem_drv_devices[i]) {
 			devmem_drv_destroy_devices();

@@ -204,6 +204,39 @@ int devmem_hw_vram_write64(struct devmem_device *dm, u64 addr, u64 value)
 }
 
 /**
+ * devmem_hw_map_peer() - give the GPU access to VRAM of another device
+ * @dm: the device that is going to access it
+ * @peer: the device whose VRAM it is
+ * @addr: VRAM address, in bytes
+ * @size: bytes, whole pages
+ * @dir: what @dm may do
+ *
+ * Context: does not sleep.
+ *
+ * Return: bus address for @dm, or %DMA_MAPPING_ERROR.
+ */
+dma_addr_t devmem_hw_map_peer(struct devmem_device *dm, struct devmem_device *peer,
+			      u64 addr, u64 size, enum dma_data_direction dir)
+{
+	return devmem_soft_map_peer(dm->hw.soft, peer->hw.soft, addr, size, dir);
+}
+
+/**
+ * devmem_hw_unmap_peer() - end the GPU's access to VRAM of another device
+ * @dm: the device that accessed it
+ * @addr: of devmem_hw_map_peer()
+ * @size: as it was mapped
+ * @dir: as it was mapped
+ *
+ * Context: does not sleep. On return no access is under way.
+ */
+void devmem_hw_unmap_peer(struct devmem_device *dm, dma_addr_t addr, u64 size,
+			  enum dma_data_direction dir)
+{
+	devmem_soft_unmap_peer(dm->hw.soft, addr, size, dir);
+}
+
+/**
  * devmem_hw_tlb_invalidate() - forget translations
  * @dm: the device
  * @vmid: address space

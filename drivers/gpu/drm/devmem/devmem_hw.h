@@ -3,6 +3,7 @@
 #ifndef _DEVMEM_HW_H_
 #define _DEVMEM_HW_H_
 
+#include <linux/dma-direction.h>
 #include <linux/mutex.h>
 #include <linux/types.h>
 #include <linux/workqueue.h>
@@ -48,6 +49,10 @@ int devmem_hw_vram_write(struct devmem_device *dm, u64 addr, const void *buf,
 int devmem_hw_vram_zero(struct devmem_device *dm, u64 addr, size_t size);
 u64 devmem_hw_vram_read64(struct devmem_device *dm, u64 addr);
 int devmem_hw_vram_write64(struct devmem_device *dm, u64 addr, u64 value);
+dma_addr_t devmem_hw_map_peer(struct devmem_device *dm, struct devmem_device *peer,
+			      u64 addr, u64 size, enum dma_data_direction dir);
+void devmem_hw_unmap_peer(struct devmem_device *dm, dma_addr_t addr, u64 size,
+			  enum dma_data_direction dir);
 void devmem_hw_tlb_invalidate(struct devmem_device *dm, u32 vmid, u64 start,
 			      u64 end);
 

@@ -17,6 +17,10 @@
  * Elsewhere a bus address has to be the physical address, which is checked when
  * the device is created.
  *
+ * Memory of another device of this kind, which has no physical address as a
+ * whole, is mapped by devmem_iommu_map_peer() and held to the same rules. That is
+ * what the windows of cards to each other's memory are on a bus.
+ *
  * An access holds a lock for reading that unmapping takes for writing: when
  * dma_unmap_*() returns, no access to that memory is under way. Mapping and
  * unmapping don't sleep, but must not be done in interrupts.
@@ -37,6 +41,7 @@
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/string.h>
+#include <linux/xarray.h>
 
 #include "devmem_iommu.h"
 
@@ -94,13 +99,15 @@ static int devmem_iommu_set_mask(struct device *dev)
  * @node: in &devmem_iommu.maps
  * @addr: bus address of the first byte
  * @size: bytes
- * @phys: physical address of the first byte
+ * @pages: memory of a peer, pages by number, or NULL for system memory
+ * @phys: physical address of the first byte; or where it is in @pages, in bytes
  * @dir: what the device may do
  */
 struct devmem_iommu_map {
 	struct rb_node node;
 	u64 addr;
 	u64 size;
+	struct xarray *pages;
 	phys_addr_t phys;
 	enum dma_data_direction dir;
 };
@@ -177,21 +184,18 @@ static bool devmem_iommu_is_memory(phys_addr_t phys, size_t size)
 	       pfn_valid(PHYS_PFN(phys)) && pfn_valid(PHYS_PFN(phys + size - 1));
 }
 
-static dma_addr_t devmem_iommu_map_phys(struct device *dev, phys_addr_t phys,
-					size_t size, enum dma_data_direction dir,
-					unsigned long attrs)
+/* Add a mapping of system memory, or of a peer's @pages. */
+static dma_addr_t devmem_iommu_add(struct devmem_iommu *iommu, struct xarray *pages,
+				   phys_addr_t phys, size_t size,
+				   enum dma_data_direction dir)
 {
-	struct devmem_iommu *iommu = devmem_iommu_of(dev);
 	struct devmem_iommu_map *map;
 	u64 addr;
-
-	/* The device model needs memory that the CPU can map as such. */
-	if ((attrs & DMA_ATTR_MMIO) || !devmem_iommu_is_memory(phys, size))
-		return DMA_MAPPING_ERROR;
 
 	map = kmalloc_obj(*map, GFP_ATOMIC | __GFP_NOWARN);
 	if (!map)
 		return DMA_MAPPING_ERROR;
+	map->pages = pages;
 	map->phys = phys;
 	map->size = size;
 	map->dir = dir;
@@ -212,11 +216,20 @@ static dma_addr_t devmem_iommu_map_phys(struct device *dev, phys_addr_t phys,
 	return addr;
 }
 
-static void devmem_iommu_unmap_phys(struct device *dev, dma_addr_t addr,
-				    size_t size, enum dma_data_direction dir,
-				    unsigned long attrs)
+static dma_addr_t devmem_iommu_map_phys(struct device *dev, phys_addr_t phys,
+					size_t size, enum dma_data_direction dir,
+					unsigned long attrs)
 {
-	struct devmem_iommu *iommu = devmem_iommu_of(dev);
+	/* The device model needs memory that the CPU can map as such. */
+	if ((attrs & DMA_ATTR_MMIO) || !devmem_iommu_is_memory(phys, size))
+		return DMA_MAPPING_ERROR;
+	return devmem_iommu_add(devmem_iommu_of(dev), NULL, phys, size, dir);
+}
+
+/* Remove the mapping that was made with the same arguments. */
+static void devmem_iommu_remove(struct devmem_iommu *iommu, dma_addr_t addr,
+				size_t size, enum dma_data_direction dir)
+{
 	struct devmem_iommu_map *map;
 	bool match;
 
@@ -234,8 +247,58 @@ static void devmem_iommu_unmap_phys(struct device *dev, dma_addr_t addr,
 		return;
 	}
 	atomic64_inc(&iommu->violations);
-	dev_err_ratelimited(dev, "unmap of %zu bytes at bus address %pad, direction %d, which is not mapped like that\n",
+	dev_err_ratelimited(iommu->dev, "unmap of %zu bytes at bus address %pad, direction %d, which is not mapped like that\n",
 			    size, &addr, dir);
+}
+
+static void devmem_iommu_unmap_phys(struct device *dev, dma_addr_t addr,
+				    size_t size, enum dma_data_direction dir,
+				    unsigned long attrs)
+{
+	devmem_iommu_remove(devmem_iommu_of(dev), addr, size, dir);
+}
+
+/**
+ * devmem_iommu_has_peers() - can memory of other devices be mapped?
+ *
+ * Return: true if devmem_iommu_map_peer() is of use on this architecture.
+ */
+bool devmem_iommu_has_peers(void)
+{
+	return true;
+}
+
+/**
+ * devmem_iommu_map_peer() - map memory of another device
+ * @iommu: IOMMU of the device that is going to access it
+ * @pages: memory of the other device, pages by number; those of the range stay
+ *	until it is unmapped
+ * @addr: where the range is in @pages, in bytes
+ * @size: bytes
+ * @dir: what the device may do
+ *
+ * Context: any but interrupts; does not sleep.
+ * Return: the bus address, or %DMA_MAPPING_ERROR.
+ */
+dma_addr_t devmem_iommu_map_peer(struct devmem_iommu *iommu, struct xarray *pages,
+				 u64 addr, u64 size, enum dma_data_direction dir)
+{
+	return devmem_iommu_add(iommu, pages, addr, size, dir);
+}
+
+/**
+ * devmem_iommu_unmap_peer() - unmap memory of another device
+ * @iommu: IOMMU
+ * @addr: of devmem_iommu_map_peer()
+ * @size: as it was mapped
+ * @dir: as it was mapped
+ *
+ * Context: any but interrupts; does not sleep. On return no access is under way.
+ */
+void devmem_iommu_unmap_peer(struct devmem_iommu *iommu, dma_addr_t addr, u64 size,
+			     enum dma_data_direction dir)
+{
+	devmem_iommu_remove(iommu, addr, size, dir);
 }
 
 static void devmem_iommu_unmap_sg(struct device *dev, struct scatterlist *sgl,
@@ -368,6 +431,16 @@ static bool devmem_iommu_allows(const struct devmem_iommu_map *map, bool write)
 	       map->dir == (write ? DMA_FROM_DEVICE : DMA_TO_DEVICE);
 }
 
+/* The page that a mapping has for a bus address */
+static struct page *devmem_iommu_page(const struct devmem_iommu_map *map, u64 addr)
+{
+	phys_addr_t phys = map->phys + (addr - map->addr);
+
+	if (map->pages)
+		return xa_load(map->pages, phys >> PAGE_SHIFT);
+	return pfn_to_page(PHYS_PFN(phys));
+}
+
 /**
  * devmem_iommu_begin() - begin an access of the device to memory
  * @iommu: IOMMU
@@ -383,16 +456,13 @@ void *devmem_iommu_begin(struct devmem_iommu *iommu, u64 addr, u32 size,
 			 bool write)
 {
 	struct devmem_iommu_map *map;
-	phys_addr_t phys;
 
 	read_lock(&iommu->lock);
 	map = devmem_iommu_first(iommu, addr);
 	if (map && map->addr <= addr && size <= map->size - (addr - map->addr) &&
-	    devmem_iommu_allows(map, write)) {
-		phys = map->phys + (addr - map->addr);
-		return kmap_local_page(pfn_to_page(PHYS_PFN(phys))) +
-		       offset_in_page(phys);
-	}
+	    devmem_iommu_allows(map, write))
+		return kmap_local_page(devmem_iommu_page(map, addr)) +
+		       offset_in_page(map->phys + (addr - map->addr));
 	read_unlock(&iommu->lock);
 
 	atomic64_inc(&iommu->violations);
@@ -456,6 +526,22 @@ struct devmem_iommu *devmem_iommu_create(struct device *dev)
 void devmem_iommu_destroy(struct devmem_iommu *iommu)
 {
 	kfree(iommu);
+}
+
+bool devmem_iommu_has_peers(void)
+{
+	return false;
+}
+
+dma_addr_t devmem_iommu_map_peer(struct devmem_iommu *iommu, struct xarray *pages,
+				 u64 addr, u64 size, enum dma_data_direction dir)
+{
+	return DMA_MAPPING_ERROR;
+}
+
+void devmem_iommu_unmap_peer(struct devmem_iommu *iommu, dma_addr_t addr, u64 size,
+			     enum dma_data_direction dir)
+{
 }
 
 void *devmem_iommu_begin(struct devmem_iommu *iommu, u64 addr, u32 size,

@@ -3,10 +3,12 @@
 #ifndef _DEVMEM_IOMMU_H_
 #define _DEVMEM_IOMMU_H_
 
+#include <linux/dma-direction.h>
 #include <linux/types.h>
 
 struct device;
 struct devmem_iommu;
+struct xarray;
 
 struct devmem_iommu *devmem_iommu_create(struct device *dev);
 void devmem_iommu_destroy(struct devmem_iommu *iommu);
@@ -14,6 +16,12 @@ void devmem_iommu_destroy(struct devmem_iommu *iommu);
 void *devmem_iommu_begin(struct devmem_iommu *iommu, u64 addr, u32 size,
 			 bool write);
 void devmem_iommu_end(struct devmem_iommu *iommu, void *ptr, bool write);
+
+bool devmem_iommu_has_peers(void);
+dma_addr_t devmem_iommu_map_peer(struct devmem_iommu *iommu, struct xarray *pages,
+				 u64 addr, u64 size, enum dma_data_direction dir);
+void devmem_iommu_unmap_peer(struct devmem_iommu *iommu, dma_addr_t addr, u64 size,
+			     enum dma_data_direction dir);
 
 u64 devmem_iommu_violations(struct devmem_iommu *iommu);
 

@@ -21,20 +21,14 @@
  *
  * Memory that was never touched has no page to copy from. Its device page is
  * cleared instead, so that nobody reads what another process left there.
+ *
+ * From one device to a peer of it the engine of the first one copies, straight into
+ * VRAM of the second, which drm_pagemap has mapped for it.
  */
-
-/* Addresses of VRAM in a &struct drm_pagemap_addr */
-#define DEVMEM_INTERCONNECT_VRAM	DRM_INTERCONNECT_DRIVER
 
 static struct devmem_device *devmem_migrate_page_to_devmem(struct page *page)
 {
-	/* The owner of all pages that a device registers is the device. */
-	return page_pgmap(page)->owner;
-}
-
-static struct devmem_device *devmem_migrate_to_devmem(struct drm_pagemap *dpagemap)
-{
-	return container_of(dpagemap, struct devmem_device, region.dpagemap);
+	return container_of(page_pgmap(page), struct devmem_device, region.pagemap);
 }
 
 static struct drm_pagemap_addr
@@ -42,12 +36,16 @@ devmem_migrate_device_map(struct drm_pagemap *dpagemap, struct device *dev,
 			  struct page *page, unsigned int order,
 			  enum dma_data_direction dir)
 {
-	struct devmem_device *dm = devmem_migrate_to_devmem(dpagemap);
-	dma_addr_t addr = DMA_MAPPING_ERROR;
+	struct devmem_device *dm = devmem_region_to_devmem(dpagemap);
+	u64 vram = devmem_region_page_to_vram(dm, page);
+	dma_addr_t addr;
 
 	if (dev == dm->hw.dev)
-		addr = devmem_region_page_to_vram(dm, page);
-	return drm_pagemap_addr_encode(addr, DEVMEM_INTERCONNECT_VRAM, order, dir);
+		return drm_pagemap_addr_encode(vram, DEVMEM_INTERCONNECT_VRAM, order, dir);
+
+	/* Only peers have the same owner as the page, and they are of this driver. */
+	addr = devmem_hw_map_peer(dev_get_drvdata(dev), dm, vram, PAGE_SIZE << order, dir);
+	return drm_pagemap_addr_encode(addr, DEVMEM_INTERCONNECT_PEER, order, dir);
 }
 
 static void devmem_migrate_device_unmap(struct drm_pagemap *dpagemap,
@@ -55,6 +53,9 @@ static void devmem_migrate_device_unmap(struct drm_pagemap *dpagemap,
 					const struct drm_pagemap_addr *addr)
 {
 	/* A VRAM address holds nothing. */
+	if (addr->proto == DEVMEM_INTERCONNECT_PEER)
+		devmem_hw_unmap_peer(dev_get_drvdata(dev), addr->addr,
+				     PAGE_SIZE << addr->order, addr->dir);
 }
 
 static void devmem_migrate_release(struct drm_pagemap_devmem *devmem)
@@ -111,7 +112,7 @@ static int devmem_migrate_copy(struct page **pages, struct drm_pagemap_addr *add
 		copy.size = cpu_to_le64(size);
 		if (!addrs[i].addr)
 			copy.op = cpu_to_le32(GPU_COPY_OP_CLEAR);
-		else if (addrs[i].proto == DRM_INTERCONNECT_SYSTEM)
+		else if (addrs[i].proto != DEVMEM_INTERCONNECT_VRAM)
 			copy.flags = cpu_to_le32(to_device ? GPU_COPY_SRC_SYSTEM :
 							     GPU_COPY_DST_SYSTEM);
 		devmem_copy_add(dm, &copy);
@@ -146,7 +147,22 @@ static struct devmem_bo *devmem_migrate_first_bo(struct page **pages,
 	return NULL;
 }
 
-/* Of a CPU fault, of eviction, or between allocations of the same device */
+/* Does a copy go to memory of a device? */
+static bool devmem_migrate_is_peer_copy(const struct drm_pagemap_addr *addrs,
+					unsigned long npages)
+{
+	unsigned long i;
+
+	for (i = 0; i < npages; i++)
+		if (addrs[i].addr)
+			return addrs[i].proto != DRM_INTERCONNECT_SYSTEM;
+	return false;
+}
+
+/*
+ * Of a CPU fault, of eviction, to a peer, or between allocations of the same device;
+ * all of an array goes to the same place.
+ */
 static int devmem_migrate_copy_to_ram(struct page **pages,
 				      struct drm_pagemap_addr *addrs,
 				      unsigned long npages,
@@ -162,7 +178,9 @@ static int devmem_migrate_copy_to_ram(struct page **pages,
 	if (!bo)
 		return err;
 
-	if (READ_ONCE(bo->evictor) == current)
+	if (devmem_migrate_is_peer_copy(addrs, npages))
+		trigger = DEVMEM_TRIGGER_PEER;
+	else if (READ_ONCE(bo->evictor) == current)
 		trigger = READ_ONCE(bo->trigger);
 	trace_devmem_migrate(bo->vmid, bo->va, false, trigger, bytes, err,
 			     ktime_to_ns(ktime_sub(ktime_get(), start)));
@@ -171,6 +189,8 @@ static int devmem_migrate_copy_to_ram(struct page **pages,
 
 	if (trigger == DEVMEM_TRIGGER_EVICTION)
 		devmem_stats_add(bo->stats, DEVMEM_STAT_EVICTED_BYTES, bytes);
+	else if (trigger == DEVMEM_TRIGGER_PEER)
+		devmem_stats_add(bo->stats, DEVMEM_STAT_TO_PEER_BYTES, bytes);
 	else
 		devmem_stats_add(bo->stats, DEVMEM_STAT_TO_SYSTEM_BYTES, bytes);
 	if (bytes && trigger == DEVMEM_TRIGGER_CPU_FAULT)
@@ -240,14 +260,14 @@ static int devmem_migrate_populate_mm(struct drm_pagemap *dpagemap,
 				      struct mm_struct *mm,
 				      unsigned long timeslice_ms)
 {
-	return devmem_migrate_locked(devmem_migrate_to_devmem(dpagemap), NULL, mm, start,
+	return devmem_migrate_locked(devmem_region_to_devmem(dpagemap), NULL, mm, start,
 				     end, timeslice_ms, DEVMEM_TRIGGER_PEER);
 }
 
 static void devmem_migrate_destroy(struct drm_pagemap *dpagemap,
 				   bool is_atomic_or_reclaim)
 {
-	devmem_region_released(devmem_migrate_to_devmem(dpagemap));
+	devmem_region_released(devmem_region_to_devmem(dpagemap));
 }
 
 /* What drm_gpusvm and other drivers do with memory of this device */

@@ -4,12 +4,14 @@
 #include <drm/devmem_drm.h>
 #include <drm/drm_device.h>
 #include <drm/drm_file.h>
+#include <drm/drm_pagemap.h>
 #include <drm/drm_print.h>
 #include <kunit/visibility.h>
 #include <linux/sched/mm.h>
 #include <linux/uaccess.h>
 
 #include "devmem_device.h"
+#include "devmem_peer.h"
 #include "devmem_policy.h"
 #include "devmem_svm.h"
 #include "devmem_vm.h"
@@ -33,6 +35,10 @@
  * So the memory can't be unmapped, and its attributes not be taken out, before
  * they are in.
  *
+ * A preferred device is noted by a number in a table of the VM. The table holds
+ * its memory until the VM goes, and with that its &struct drm_device: after it was
+ * unplugged the attribute is still there and moves nothing.
+ *
  * A range of the GPU lies within one stretch of equal attributes. Setting removes
  * the ranges that it touches, after the tree has changed; the GPU faults, and the
  * fault finds the new attributes.
@@ -44,7 +50,8 @@
 static u32 devmem_policy_pack(struct devmem_attrs attrs)
 {
 	return attrs.preferred | attrs.migration << DEVMEM_POLICY_BITS |
-	       attrs.atomic << 2 * DEVMEM_POLICY_BITS;
+	       attrs.atomic << 2 * DEVMEM_POLICY_BITS |
+	       (u32)attrs.device << 3 * DEVMEM_POLICY_BITS;
 }
 
 static struct devmem_attrs devmem_policy_unpack(void *entry)
@@ -55,6 +62,7 @@ static struct devmem_attrs devmem_policy_unpack(void *entry)
 		.preferred = packed,
 		.migration = packed >> DEVMEM_POLICY_BITS,
 		.atomic = packed >> 2 * DEVMEM_POLICY_BITS,
+		.device = packed >> 3 * DEVMEM_POLICY_BITS,
 	};
 }
 
@@ -66,6 +74,7 @@ void devmem_policy_init(struct devmem_policy *policy)
 {
 	mutex_init(&policy->lock);
 	mt_init(&policy->tree);
+	xa_init_flags(&policy->devices, XA_FLAGS_ALLOC1);
 }
 EXPORT_SYMBOL_IF_KUNIT(devmem_policy_init);
 
@@ -77,9 +86,17 @@ EXPORT_SYMBOL_IF_KUNIT(devmem_policy_init);
  */
 void devmem_policy_fini(struct devmem_policy *policy)
 {
+	struct drm_pagemap *dpagemap;
+	unsigned long index;
+
 	if (policy->listening)
 		mmu_interval_notifier_remove(&policy->notifier);
 	mtree_destroy(&policy->tree);
+	xa_for_each(&policy->devices, index, dpagemap) {
+		devmem_vram_unuse(devmem_region_to_devmem(dpagemap));
+		drm_pagemap_put(dpagemap);
+	}
+	xa_destroy(&policy->devices);
 	mutex_destroy(&policy->lock);
 }
 EXPORT_SYMBOL_IF_KUNIT(devmem_policy_fini);
@@ -119,6 +136,7 @@ static struct devmem_attrs devmem_policy_change(struct devmem_attrs attrs, u32 a
 	switch (attr) {
 	case DRM_DEVMEM_ATTR_PREFERRED:
 		attrs.preferred = value;
+		attrs.device = value >> DEVMEM_POLICY_BITS;
 		break;
 	case DRM_DEVMEM_ATTR_MIGRATION:
 		attrs.migration = value;
@@ -138,7 +156,8 @@ static struct devmem_attrs devmem_policy_change(struct devmem_attrs attrs, u32 a
  * @start: first virtual address
  * @end: end, exclusive
  * @attr: enum drm_devmem_attr
- * @value: a value of that attribute
+ * @value: a value of that attribute; a device by fd has its number in
+ *	&devmem_policy.devices in bits 8 and up
  *
  * Context: process context; &devmem_policy.lock held.
  *
@@ -237,10 +256,100 @@ static bool devmem_policy_is_mapped(struct mm_struct *mm, unsigned long start,
 	return true;
 }
 
+/**
+ * devmem_policy_location() - where attributes want memory to be
+ * @attrs: of an address
+ *
+ * Return: enum drm_devmem_location; for PEER, devmem_policy_device() tells which.
+ */
+u32 devmem_policy_location(const struct devmem_attrs *attrs)
+{
+	switch (attrs->preferred) {
+	case DRM_DEVMEM_PREFERRED_SYSTEM:
+		return DRM_DEVMEM_LOCATION_SYSTEM;
+	case DRM_DEVMEM_PREFERRED_FD:
+		return DRM_DEVMEM_LOCATION_PEER;
+	default:
+		return DRM_DEVMEM_LOCATION_DEVICE;
+	}
+}
+
+/**
+ * devmem_policy_device() - the memory that attributes prefer
+ * @policy: the attributes
+ * @attrs: of an address
+ *
+ * Return: memory of another device, valid as long as @policy, or NULL.
+ */
+struct drm_pagemap *devmem_policy_device(struct devmem_policy *policy,
+					 const struct devmem_attrs *attrs)
+{
+	return attrs->device ? xa_load(&policy->devices, attrs->device) : NULL;
+}
+
+/* The number of a device in &devmem_policy.devices. Takes the reference. */
+static int devmem_policy_add_device(struct devmem_policy *policy,
+				    struct drm_pagemap *dpagemap, u32 *number)
+{
+	struct drm_pagemap *known;
+	unsigned long index;
+	int err;
+
+	mutex_lock(&policy->lock);
+	xa_for_each(&policy->devices, index, known)
+		if (known == dpagemap)
+			break;
+	if (known) {
+		drm_pagemap_put(dpagemap);
+		*number = index;
+		err = 0;
+	} else {
+		err = xa_alloc(&policy->devices, number, dpagemap,
+			       XA_LIMIT(1, BIT(DEVMEM_POLICY_BITS) - 1), GFP_KERNEL);
+		if (err)
+			drm_pagemap_put(dpagemap);
+		else
+			devmem_vram_use(devmem_region_to_devmem(dpagemap));
+	}
+	mutex_unlock(&policy->lock);
+	return err == -EBUSY ? -ENOSPC : err;
+}
+
+/* The value to set, see devmem_policy_set() */
+static int devmem_policy_value(struct devmem_vm *vm, const struct drm_devmem_madvise *args,
+			       u32 *value)
+{
+	struct drm_pagemap *dpagemap;
+	u32 number;
+	int err;
+
+	*value = args->value;
+	if (args->attr != DRM_DEVMEM_ATTR_PREFERRED ||
+	    args->value != DRM_DEVMEM_PREFERRED_FD)
+		return 0;
+
+	dpagemap = devmem_peer_open(vm->dm, args->device_fd);
+	if (IS_ERR(dpagemap))
+		return PTR_ERR(dpagemap);
+	if (dpagemap->drm == &vm->dm->drm) {
+		drm_pagemap_put(dpagemap);
+		*value = DRM_DEVMEM_PREFERRED_DEVICE;
+		return 0;
+	}
+	err = devmem_policy_add_device(&vm->policy, dpagemap, &number);
+	*value |= number << DEVMEM_POLICY_BITS;
+	return err;
+}
+
 static int devmem_policy_madvise(struct devmem_vm *vm, const struct drm_devmem_madvise *args)
 {
 	struct mm_struct *mm = vm->svm.mm;
 	int err, killed;
+	u32 value;
+
+	err = devmem_policy_value(vm, args, &value);
+	if (err)
+		return err;
 
 	if (!mmget_not_zero(mm))
 		return -ESRCH;
@@ -252,7 +361,7 @@ static int devmem_policy_madvise(struct devmem_vm *vm, const struct drm_devmem_m
 		if (devmem_policy_is_mapped(mm, args->addr, args->addr + args->length))
 			err = devmem_policy_set(&vm->policy, args->addr,
 						args->addr + args->length,
-						args->attr, args->value);
+						args->attr, value);
 		else
 			err = -EFAULT;
 		mmap_read_unlock(mm);
@@ -273,9 +382,12 @@ static int devmem_policy_check(const struct drm_devmem_madvise *args)
 
 	if (args->flags || args->reserved)
 		return -EINVAL;
+	if (args->device_fd && (args->attr != DRM_DEVMEM_ATTR_PREFERRED ||
+				args->value != DRM_DEVMEM_PREFERRED_FD))
+		return -EINVAL;
 	switch (args->attr) {
 	case DRM_DEVMEM_ATTR_PREFERRED:
-		max = DRM_DEVMEM_PREFERRED_DEVICE;
+		max = DRM_DEVMEM_PREFERRED_FD;
 		break;
 	case DRM_DEVMEM_ATTR_MIGRATION:
 		max = DRM_DEVMEM_MIGRATION_NEVER;
@@ -329,6 +441,7 @@ int devmem_policy_madvise_ioctl(struct drm_device *drm, void *data, struct drm_f
 static bool devmem_policy_next(struct devmem_policy *policy, unsigned long *start,
 			       unsigned long end, struct drm_devmem_attrs *out)
 {
+	struct drm_pagemap *device;
 	u32 packed = 0;
 
 	lockdep_assert_held(&policy->lock);
@@ -340,12 +453,14 @@ static bool devmem_policy_next(struct devmem_policy *policy, unsigned long *star
 		if (packed && devmem_policy_pack(attrs) != packed)
 			break;
 		if (devmem_policy_pack(attrs)) {
+			device = devmem_policy_device(policy, &attrs);
 			if (!packed)
 				*out = (struct drm_devmem_attrs) {
 					.start = *start,
 					.preferred = attrs.preferred,
 					.migration = attrs.migration,
 					.atomic = attrs.atomic,
+					.device = device ? device->drm->render->index : 0,
 				};
 			out->end = stop;
 			packed = devmem_policy_pack(attrs);
@@ -414,8 +529,8 @@ void devmem_policy_print(struct devmem_vm *vm, struct drm_printer *p)
 
 	mutex_lock(&vm->policy.lock);
 	while (devmem_policy_next(&vm->policy, &start, end, &attrs))
-		drm_printf(p, "  attributes %#llx-%#llx preferred %u migration %u atomic %u\n",
-			   attrs.start, attrs.end, attrs.preferred, attrs.migration,
-			   attrs.atomic);
+		drm_printf(p, "  attributes %#llx-%#llx preferred %u device %u migration %u atomic %u\n",
+			   attrs.start, attrs.end, attrs.preferred, attrs.device,
+			   attrs.migration, attrs.atomic);
 	mutex_unlock(&vm->policy.lock);
 }

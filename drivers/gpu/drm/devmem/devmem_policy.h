@@ -7,10 +7,12 @@
 #include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
 #include <linux/types.h>
+#include <linux/xarray.h>
 
 struct devmem_vm;
 struct drm_device;
 struct drm_file;
+struct drm_pagemap;
 struct drm_printer;
 
 /**
@@ -25,6 +27,8 @@ struct devmem_policy {
 	struct mmu_interval_notifier notifier;
 	/** @listening: @notifier is inserted, protected by @lock. */
 	bool listening;
+	/** @devices: &struct drm_pagemap that attributes name, until the end. */
+	struct xarray devices;
 };
 
 /**
@@ -37,6 +41,8 @@ struct devmem_attrs {
 	u8 migration;
 	/** @atomic: enum drm_devmem_atomic_policy. */
 	u8 atomic;
+	/** @device: in &devmem_policy.devices, if @preferred is a device by fd. */
+	u8 device;
 };
 
 void devmem_policy_init(struct devmem_policy *policy);
@@ -47,6 +53,9 @@ void devmem_policy_forget(struct devmem_policy *policy, unsigned long start,
 			  unsigned long end);
 struct devmem_attrs devmem_policy_get(struct devmem_policy *policy, unsigned long addr,
 				      unsigned long *start, unsigned long *end);
+u32 devmem_policy_location(const struct devmem_attrs *attrs);
+struct drm_pagemap *devmem_policy_device(struct devmem_policy *policy,
+					 const struct devmem_attrs *attrs);
 void devmem_policy_print(struct devmem_vm *vm, struct drm_printer *p);
 int devmem_policy_madvise_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
 int devmem_policy_query_ioctl(struct drm_device *drm, void *data, struct drm_file *file);

@@ -44,7 +44,7 @@
  * @link: in &devmem_prefetch_list.list
  * @start: first virtual address
  * @end: end, exclusive
- * @location: where to, enum drm_devmem_location
+ * @location: where to, enum drm_devmem_location; NONE for where it is preferred
  * @write: give translations for writing
  * @cancelled: stop as soon as possible
  * @ended: the fence was or is about to be signalled
@@ -154,22 +154,37 @@ static int devmem_prefetch_next(struct mm_struct *mm, unsigned long *start,
 	return err;
 }
 
-/* Move one piece; what is done is counted in &devmem_prefetch.bytes. */
+/*
+ * Move one piece, as far as its attributes go if they say where to. *@end becomes
+ * where it ended; what is done is counted in &devmem_prefetch.bytes.
+ */
 static int devmem_prefetch_piece(struct devmem_prefetch *p, unsigned long start,
-				 unsigned long end, unsigned long deadline)
+				 unsigned long *end, unsigned long deadline)
 {
+	bool preferred = p->location == DRM_DEVMEM_LOCATION_NONE;
 	struct devmem_device *dm = p->vm->dm;
-	unsigned long next = start;
+	unsigned long first = 0, next = start;
+	struct drm_pagemap *peer = NULL;
+	u32 location = p->location;
 	int idx, err = 0;
 	u64 bytes = 0;
 
+	if (preferred) {
+		struct devmem_attrs attrs;
+
+		attrs = devmem_policy_get(&p->vm->policy, start, &first, end);
+		location = devmem_policy_location(&attrs);
+		peer = devmem_policy_device(&p->vm->policy, &attrs);
+	}
+
 	if (!drm_dev_enter(&dm->drm, &idx))
 		return -ENODEV;
-	if (p->location == DRM_DEVMEM_LOCATION_DEVICE)
-		while (!err && next < end)
-			err = devmem_svm_prefetch(p->vm, &next, end, p->write, deadline);
+	if (location != DRM_DEVMEM_LOCATION_SYSTEM)
+		while (!err && next < *end)
+			err = devmem_svm_prefetch(p->vm, &next, *end, preferred, p->write,
+						  deadline);
 	/* Also for what was done before an error. */
-	if (devmem_svm_settle(p->vm, start, end, p->location, DEVMEM_TRIGGER_PREFETCH,
+	if (devmem_svm_settle(p->vm, start, *end, location, peer, DEVMEM_TRIGGER_PREFETCH,
 			      &bytes) == -ENOMEM && !err)
 		err = -ENOMEM;
 	atomic64_add(bytes, &p->bytes);
@@ -195,7 +210,7 @@ static int devmem_prefetch_run(struct devmem_prefetch *p)
 			err = -ETIME;
 		if (err || devmem_prefetch_next(mm, &start, p->end, &stop))
 			break;
-		err = devmem_prefetch_piece(p, start, stop, deadline);
+		err = devmem_prefetch_piece(p, start, &stop, deadline);
 		if (err)
 			break;
 		cond_resched();
@@ -402,13 +417,26 @@ static int devmem_prefetch_submit(struct devmem_prefetch *p, struct devmem_syncs
 
 static int devmem_prefetch_check(const struct drm_devmem_prefetch *args)
 {
-	if (args->flags & ~DRM_DEVMEM_PREFETCH_WRITE)
+	bool preferred = args->flags & DRM_DEVMEM_PREFETCH_PREFERRED;
+
+	if (args->flags & ~(DRM_DEVMEM_PREFETCH_WRITE | DRM_DEVMEM_PREFETCH_PREFERRED))
 		return -EINVAL;
-	if (args->location != DRM_DEVMEM_LOCATION_SYSTEM &&
-	    args->location != DRM_DEVMEM_LOCATION_DEVICE)
+	switch (args->location) {
+	case DRM_DEVMEM_LOCATION_NONE:
+		if (!preferred)
+			return -EINVAL;
+		break;
+	case DRM_DEVMEM_LOCATION_SYSTEM:
+		if (args->flags)
+			return -EINVAL;
+		break;
+	case DRM_DEVMEM_LOCATION_DEVICE:
+		if (preferred)
+			return -EINVAL;
+		break;
+	default:
 		return -EINVAL;
-	if (args->flags && args->location != DRM_DEVMEM_LOCATION_DEVICE)
-		return -EINVAL;
+	}
 	if (!args->length || !PAGE_ALIGNED(args->addr | args->length))
 		return -EINVAL;
 	if (args->num_syncs > DRM_DEVMEM_MAX_SYNCS)

@@ -8,6 +8,7 @@
 
 #include "devmem_device.h"
 #include "devmem_migrate.h"
+#include "devmem_peer.h"
 #include "devmem_region.h"
 
 /**
@@ -32,18 +33,23 @@
  * devmem_region_init() - register device-private pages for all VRAM
  * @dm: the device
  *
- * Return: 0, also when registration failed and SVM is limited to system memory.
+ * Return: 0, also when registration failed and SVM is limited to system memory;
+ * -ENOMEM.
  */
 int devmem_region_init(struct devmem_device *dm)
 {
 	struct devmem_region *region = &dm->region;
 	struct dev_pagemap *pagemap = &region->pagemap;
+	int err;
 
+	err = devmem_peer_join(dm);
+	if (err)
+		return err;
 	mutex_init(&region->lock);
 	pagemap->type = MEMORY_DEVICE_PRIVATE;
 	pagemap->nr_pages = dm->hw.vram_size >> PAGE_SHIFT;
 	pagemap->ops = drm_pagemap_pagemap_ops_get();
-	pagemap->owner = dm;
+	pagemap->owner = dm->peer.owner;
 
 	region->error = memremap_device_private_pagemap(pagemap, dev_to_node(dm->hw.dev));
 	if (region->error)
@@ -98,6 +104,17 @@ out:
 }
 
 /**
+ * devmem_region_to_devmem() - the device of a drm_pagemap
+ * @dpagemap: of devmem_region_get()
+ *
+ * Return: the device.
+ */
+struct devmem_device *devmem_region_to_devmem(struct drm_pagemap *dpagemap)
+{
+	return container_of(dpagemap, struct devmem_device, region.dpagemap);
+}
+
+/**
  * devmem_region_released() - the drm_pagemap has lost its last reference
  * @dm: the device
  *
@@ -110,6 +127,20 @@ void devmem_region_released(struct devmem_device *dm)
 	/* The drm_pagemap is not touched after this; devmem_region_get() reuses it. */
 	smp_store_release(&region->alive, false);
 	wake_up_var(&region->alive);
+}
+
+/**
+ * devmem_region_has_page() - is a page one of a registration?
+ * @pagemap: registration of device-private pages
+ * @page: a device-private page; it is not looked at and can be gone
+ *
+ * Return: true if it is.
+ */
+bool devmem_region_has_page(const struct dev_pagemap *pagemap, const struct page *page)
+{
+	u64 addr = (u64)device_private_page_to_offset(page) << PAGE_SHIFT;
+
+	return range_contains(&pagemap->range, &(struct range) { addr, addr });
 }
 
 /**

@@ -28,7 +28,9 @@ struct devmem_region {
 int devmem_region_init(struct devmem_device *dm);
 void devmem_region_fini(struct devmem_device *dm);
 struct drm_pagemap *devmem_region_get(struct devmem_device *dm);
+struct devmem_device *devmem_region_to_devmem(struct drm_pagemap *dpagemap);
 void devmem_region_released(struct devmem_device *dm);
+bool devmem_region_has_page(const struct dev_pagemap *pagemap, const struct page *page);
 u64 devmem_region_page_to_vram(struct devmem_device *dm,
 			       const struct page *page);
 struct page *devmem_region_vram_to_page(struct devmem_device *dm, u64 addr);

@@ -15,6 +15,7 @@
  */
 
 #include <linux/atomic.h>
+#include <linux/dma-mapping.h>
 #include <linux/err.h>
 #include <linux/gfp.h>
 #include <linux/mm.h>
@@ -46,15 +47,15 @@ struct devmem_soft {
 };
 
 static struct page *devmem_soft_alloc_page(struct devmem_soft *soft,
-					   unsigned long index)
+					   unsigned long index, gfp_t gfp)
 {
 	struct page *page, *old;
 
-	page = alloc_page(GFP_KERNEL | __GFP_ZERO);
+	page = alloc_page(gfp | __GFP_ZERO);
 	if (!page)
 		return NULL;
 
-	old = xa_cmpxchg(&soft->vram, index, NULL, page, GFP_KERNEL);
+	old = xa_cmpxchg(&soft->vram, index, NULL, page, gfp);
 	if (!old)
 		return page;
 
@@ -71,7 +72,7 @@ static void *devmem_soft_vram_ptr(struct devmem_soft *soft, u64 addr, bool alloc
 
 	page = xa_load(&soft->vram, index);
 	if (!page && alloc)
-		page = devmem_soft_alloc_page(soft, index);
+		page = devmem_soft_alloc_page(soft, index, GFP_KERNEL);
 	return page ? page_address(page) + offset_in_page(addr) : NULL;
 }
 
@@ -369,6 +370,50 @@ int devmem_soft_vram_read(struct devmem_soft *soft, u64 addr, void *dst,
 		cond_resched();
 	}
 	return 0;
+}
+
+/**
+ * devmem_soft_map_peer() - give a device access to VRAM of another one
+ * @soft: the device that is going to access it
+ * @peer: the device whose VRAM it is; lives until the range is unmapped
+ * @addr: VRAM address
+ * @size: bytes, whole pages
+ * @dir: what @soft may do
+ *
+ * Pages that were not touched so far come into being here, since an access can't
+ * wait for memory.
+ *
+ * Context: any but interrupts; does not sleep.
+ * Return: bus address for @soft, or %DMA_MAPPING_ERROR: no memory, or the
+ * platform can't do it.
+ */
+dma_addr_t devmem_soft_map_peer(struct devmem_soft *soft, struct devmem_soft *peer,
+				u64 addr, u64 size, enum dma_data_direction dir)
+{
+	unsigned long index;
+
+	if (!devmem_soft_vram_valid(peer, addr, size))
+		return DMA_MAPPING_ERROR;
+	for (index = addr >> PAGE_SHIFT; index < (addr + size) >> PAGE_SHIFT; index++)
+		if (!xa_load(&peer->vram, index) &&
+		    !devmem_soft_alloc_page(peer, index, GFP_ATOMIC | __GFP_NOWARN))
+			return DMA_MAPPING_ERROR;
+	return devmem_iommu_map_peer(soft->iommu, &peer->vram, addr, size, dir);
+}
+
+/**
+ * devmem_soft_unmap_peer() - end access to VRAM of another device
+ * @soft: the device that accessed it
+ * @addr: of devmem_soft_map_peer()
+ * @size: as it was mapped
+ * @dir: as it was mapped
+ *
+ * Context: any but interrupts; does not sleep. On return no access is under way.
+ */
+void devmem_soft_unmap_peer(struct devmem_soft *soft, dma_addr_t addr, u64 size,
+			    enum dma_data_direction dir)
+{
+	devmem_iommu_unmap_peer(soft->iommu, addr, size, dir);
 }
 
 /**

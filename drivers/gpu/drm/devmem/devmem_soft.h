@@ -3,6 +3,7 @@
 #ifndef _DEVMEM_SOFT_H_
 #define _DEVMEM_SOFT_H_
 
+#include <linux/dma-direction.h>
 #include <linux/types.h>
 
 struct device;
@@ -33,6 +34,11 @@ int devmem_soft_vram_write(struct devmem_soft *soft, u64 addr, const void *src,
 			   u64 size);
 int devmem_soft_vram_read(struct devmem_soft *soft, u64 addr, void *dst,
 			  u64 size);
+
+dma_addr_t devmem_soft_map_peer(struct devmem_soft *soft, struct devmem_soft *peer,
+				u64 addr, u64 size, enum dma_data_direction dir);
+void devmem_soft_unmap_peer(struct devmem_soft *soft, dma_addr_t addr, u64 size,
+			    enum dma_data_direction dir);
 
 u64 devmem_soft_bus_violations(struct devmem_soft *soft);
 

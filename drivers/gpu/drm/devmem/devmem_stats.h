@@ -26,6 +26,7 @@ struct drm_devmem_stats;
  * @DEVMEM_STAT_BOUNCES: ranges that the GPU wanted back from the CPU
  * @DEVMEM_STAT_PINS: ranges that were pinned, since they bounced too often
  * @DEVMEM_STAT_GPU_FAULTS_MERGED: faults answered along with one being served
+ * @DEVMEM_STAT_TO_PEER_BYTES: bytes migrated to another device
  * @DEVMEM_STAT_NUM: number of counters
  */
 enum devmem_stat {
@@ -44,6 +45,7 @@ enum devmem_stat {
 	DEVMEM_STAT_BOUNCES,
 	DEVMEM_STAT_PINS,
 	DEVMEM_STAT_GPU_FAULTS_MERGED,
+	DEVMEM_STAT_TO_PEER_BYTES,
 	DEVMEM_STAT_NUM,
 };
 

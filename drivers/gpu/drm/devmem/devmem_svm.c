@@ -22,7 +22,7 @@
  *
  * 1. migrate the memory of the range to the device, if it is anonymous and neither
  *    its attributes (devmem_policy.c) nor thrash control (devmem_thrash.c) are
- *    against it;
+ *    against it; or to another device that the attributes name;
  * 2. get its pages, wherever they are now, mapped for the device;
  * 3. write translations, if nothing has changed meanwhile, else start over.
  *
@@ -128,15 +128,8 @@ static void devmem_svm_invalidate_end(struct devmem_vm *vm, struct devmem_range 
 	spin_unlock(&vm->gc_lock);
 }
 
-/**
- * devmem_svm_device_pages() - how much of a range the GPU uses in device memory
- * @range: the range
- *
- * Context: &drm_gpusvm.notifier_lock held.
- *
- * Return: pages; 0 if the GPU has no translations.
- */
-unsigned long devmem_svm_device_pages(struct devmem_range *range)
+/* How much of a range the GPU uses in memory of a kind, in pages */
+static unsigned long devmem_svm_count_pages(struct devmem_range *range, u64 proto)
 {
 	unsigned long npages = devmem_svm_range_pages(range), found = 0, i, j;
 
@@ -146,11 +139,24 @@ unsigned long devmem_svm_device_pages(struct devmem_range *range)
 	for (i = 0, j = 0; i < npages; j++) {
 		const struct drm_pagemap_addr *addr = &range->pages.dma_addr[j];
 
-		if (addr->proto != DRM_INTERCONNECT_SYSTEM)
+		if (addr->proto == proto)
 			found += 1ul << addr->order;
 		i += 1ul << addr->order;
 	}
 	return found;
+}
+
+/**
+ * devmem_svm_device_pages() - how much of a range the GPU uses in device memory
+ * @range: the range
+ *
+ * Context: &drm_gpusvm.notifier_lock held.
+ *
+ * Return: pages in memory of this device; 0 if the GPU has no translations.
+ */
+unsigned long devmem_svm_device_pages(struct devmem_range *range)
+{
+	return devmem_svm_count_pages(range, DEVMEM_INTERCONNECT_VRAM);
 }
 
 /*
@@ -388,6 +394,7 @@ static void devmem_svm_collect_garbage(struct devmem_vm *vm)
  * @write: translations are to allow writing
  * @atomic: it is about an atomic at @va
  * @prefetch: move memory that the GPU can already use where it is
+ * @preferred: to where its attributes want it, else to the device
  * @small: a larger range can't be had, look at the page of @va only
  */
 struct devmem_svm_request {
@@ -399,6 +406,7 @@ struct devmem_svm_request {
 	bool write;
 	bool atomic;
 	bool prefetch;
+	bool preferred;
 	bool small;
 };
 
@@ -448,7 +456,7 @@ static int devmem_svm_range_bind(struct devmem_vm *vm, struct devmem_range *rang
 	}
 	for (i = 0, j = 0; i < npages; j++) {
 		const struct drm_pagemap_addr *addr = &range->pages.dma_addr[j];
-		bool system = addr->proto == DRM_INTERCONNECT_SYSTEM;
+		bool system = addr->proto != DEVMEM_INTERCONNECT_VRAM;
 		bool no_atomic = devmem_svm_no_atomic(&req->attrs, system);
 
 		atomic &= !no_atomic;
@@ -466,27 +474,41 @@ out:
 	return err;
 }
 
-/*
- * Move the memory of a range to the device, if that can be done. What is swapped
- * out or on another device has to come to system memory first.
- */
-static void devmem_svm_range_migrate(struct devmem_vm *vm, struct devmem_range *range,
-				     enum devmem_trigger trigger)
+static int devmem_svm_range_migrate_once(struct devmem_vm *vm, struct devmem_range *range,
+					 struct drm_pagemap *peer,
+					 enum devmem_trigger trigger)
 {
 	unsigned long start = drm_gpusvm_range_start(&range->base);
 	unsigned long end = drm_gpusvm_range_end(&range->base);
 
-	if (devmem_migrate_to_device(vm, start, end, trigger) == -EBUSY &&
-	    !drm_gpusvm_range_evict(&vm->svm, &range->base))
-		devmem_migrate_to_device(vm, start, end, trigger);
+	if (peer)
+		return drm_pagemap_populate_mm(peer, start, end, vm->svm.mm, 0);
+	return devmem_migrate_to_device(vm, start, end, trigger);
 }
 
-static bool devmem_svm_range_on_device(struct devmem_vm *vm, struct devmem_range *range)
+/*
+ * Move the memory of a range to the device, or to @peer if there is one, if that
+ * can be done. What is swapped out or on a device that is not a peer has to come to
+ * system memory first.
+ */
+static void devmem_svm_range_migrate(struct devmem_vm *vm, struct devmem_range *range,
+				     struct drm_pagemap *peer, enum devmem_trigger trigger)
 {
+	if (devmem_svm_range_migrate_once(vm, range, peer, trigger) == -EBUSY &&
+	    !drm_gpusvm_range_evict(&vm->svm, &range->base))
+		devmem_svm_range_migrate_once(vm, range, peer, trigger);
+}
+
+/* Does the GPU use all of a range on the device, or on @peer if there is one? */
+static bool devmem_svm_range_is_at(struct devmem_vm *vm, struct devmem_range *range,
+				   struct drm_pagemap *peer)
+{
+	u64 proto = peer ? DEVMEM_INTERCONNECT_PEER : DEVMEM_INTERCONNECT_VRAM;
 	bool all;
 
 	drm_gpusvm_notifier_lock(&vm->svm);
-	all = devmem_svm_device_pages(range) == devmem_svm_range_pages(range);
+	all = devmem_svm_count_pages(range, proto) == devmem_svm_range_pages(range) &&
+	      (!peer || range->pages.dpagemap == peer);
 	drm_gpusvm_notifier_unlock(&vm->svm);
 	return all;
 }
@@ -532,14 +554,13 @@ static u32 devmem_svm_target(struct devmem_range *range,
 	if (!range->base.flags.migrate_devmem ||
 	    attrs->migration == DRM_DEVMEM_MIGRATION_NEVER)
 		return DRM_DEVMEM_LOCATION_NONE;
-	if (req->prefetch)
+	if (req->prefetch && !req->preferred)
 		return DRM_DEVMEM_LOCATION_DEVICE;
 	if (req->atomic && attrs->atomic == DRM_DEVMEM_ATOMIC_DEVICE)
 		return DRM_DEVMEM_LOCATION_DEVICE;
-	if (attrs->migration == DRM_DEVMEM_MIGRATION_ON_PREFETCH)
+	if (attrs->migration == DRM_DEVMEM_MIGRATION_ON_PREFETCH && !req->prefetch)
 		return DRM_DEVMEM_LOCATION_NONE;
-	return attrs->preferred == DRM_DEVMEM_PREFERRED_SYSTEM ?
-	       DRM_DEVMEM_LOCATION_SYSTEM : DRM_DEVMEM_LOCATION_DEVICE;
+	return devmem_policy_location(attrs);
 }
 
 /* Can thrash control overrule a request? Not what a program asked for. */
@@ -553,21 +574,26 @@ static bool devmem_svm_may_damp(const struct devmem_svm_request *req)
 static void devmem_svm_range_move(struct devmem_vm *vm, struct devmem_range *range,
 				  const struct devmem_svm_request *req)
 {
+	enum devmem_trigger trigger = req->prefetch ? DEVMEM_TRIGGER_PREFETCH :
+						      DEVMEM_TRIGGER_GPU_FAULT;
 	u64 bytes = 0;
 
 	switch (devmem_svm_target(range, req)) {
 	case DRM_DEVMEM_LOCATION_DEVICE:
 		if (devmem_svm_may_damp(req) && devmem_svm_range_is_damped(vm, range))
 			break;
-		devmem_svm_range_migrate(vm, range, req->prefetch ?
-					 DEVMEM_TRIGGER_PREFETCH :
-					 DEVMEM_TRIGGER_GPU_FAULT);
+		devmem_svm_range_migrate(vm, range, NULL, trigger);
+		break;
+	case DRM_DEVMEM_LOCATION_PEER:
+		devmem_svm_range_migrate(vm, range,
+					 devmem_policy_device(&vm->policy, &req->attrs),
+					 trigger);
 		break;
 	case DRM_DEVMEM_LOCATION_SYSTEM:
 		if (!mmget_not_zero(vm->svm.mm))
 			break;
 		devmem_svm_settle(vm, req->start, req->end, DRM_DEVMEM_LOCATION_SYSTEM,
-				  DEVMEM_TRIGGER_GPU_FAULT, &bytes);
+				  NULL, trigger, &bytes);
 		mmput(vm->svm.mm);
 		break;
 	}
@@ -590,16 +616,25 @@ static bool devmem_svm_range_satisfies(struct devmem_vm *vm, struct devmem_range
 {
 	if (!devmem_svm_range_serves(vm, range, req))
 		return false;
-	return !req->prefetch ||
-	       devmem_svm_target(range, req) != DRM_DEVMEM_LOCATION_DEVICE ||
-	       devmem_svm_range_on_device(vm, range);
+	if (!req->prefetch)
+		return true;
+
+	switch (devmem_svm_target(range, req)) {
+	case DRM_DEVMEM_LOCATION_DEVICE:
+		return devmem_svm_range_is_at(vm, range, NULL);
+	case DRM_DEVMEM_LOCATION_PEER:
+		return devmem_svm_range_is_at(vm, range,
+					      devmem_policy_device(&vm->policy, &req->attrs));
+	default:
+		return true;
+	}
 }
 
 /* One try to serve a request; -EAGAIN to try again. */
 static int devmem_svm_serve_once(struct devmem_vm *vm, struct devmem_svm_request *req)
 {
 	struct drm_gpusvm_ctx ctx = {
-		.device_private_page_owner = vm->dm,
+		.device_private_page_owner = vm->dm->peer.owner,
 		.read_only = !req->write,
 		.devmem_possible = !!vm->dpagemap,
 		.allow_mixed = true,
@@ -648,8 +683,11 @@ static int devmem_svm_serve_once(struct devmem_vm *vm, struct devmem_svm_request
 	/* Unmapped between the garbage collection and here: look again. */
 	if (err == -EFAULT && devmem_svm_range_is_unmapped(range))
 		return -EAGAIN;
-	/* Some other page can be at fault: beyond a file, poisoned, read-only. */
-	if ((err == -EFAULT || err == -EPERM) && !req->small) {
+	/*
+	 * Some other page can be at fault: beyond a file, poisoned, read-only; or
+	 * on another device than the rest, which no range can hold.
+	 */
+	if ((err == -EFAULT || err == -EPERM || err == -EOPNOTSUPP) && !req->small) {
 		req->small = true;
 		devmem_svm_range_remove(vm, range);
 		return -EAGAIN;
@@ -712,11 +750,12 @@ int devmem_svm_fault(struct devmem_vm *vm, u64 va, u8 access)
 }
 
 /**
- * devmem_svm_prefetch() - migrate memory to the device and map it for the GPU
+ * devmem_svm_prefetch() - migrate memory to a device and map it for the GPU
  * @vm: the VM
  * @start: address to begin with, aligned to pages; then: where to go on, which
  *	can be beyond @end
  * @end: end, exclusive, aligned to pages
+ * @preferred: to the device that its attributes name, else to this one
  * @write: give translations for writing, where the process may write
  * @deadline: in jiffies, no new try starts after it
  *
@@ -729,7 +768,7 @@ int devmem_svm_fault(struct devmem_vm *vm, u64 va, u8 access)
  * Return: 0, -ENOMEM, -ENOSPC, -EAGAIN (kept changing), -ECANCELED (banned).
  */
 int devmem_svm_prefetch(struct devmem_vm *vm, unsigned long *start, unsigned long end,
-			bool write, unsigned long deadline)
+			bool preferred, bool write, unsigned long deadline)
 {
 	struct devmem_svm_request req = {
 		.va = *start,
@@ -737,6 +776,7 @@ int devmem_svm_prefetch(struct devmem_vm *vm, unsigned long *start, unsigned lon
 		.end = end,
 		.write = write,
 		.prefetch = true,
+		.preferred = preferred,
 	};
 	int err;
 
@@ -777,8 +817,12 @@ static u8 devmem_svm_residency_of(struct devmem_vm *vm, unsigned long va,
 	if (hmm_pfn & HMM_PFN_VALID) {
 		struct page *page = hmm_pfn_to_page(hmm_pfn);
 
-		state = is_device_private_page(page) ? DRM_DEVMEM_LOCATION_DEVICE :
-						       DRM_DEVMEM_LOCATION_SYSTEM;
+		if (!is_device_private_page(page))
+			state = DRM_DEVMEM_LOCATION_SYSTEM;
+		else if (devmem_region_has_page(&vm->dm->region.pagemap, page))
+			state = DRM_DEVMEM_LOCATION_DEVICE;
+		else
+			state = DRM_DEVMEM_LOCATION_PEER;
 		if (hmm_pfn & HMM_PFN_WRITE)
 			state |= DRM_DEVMEM_RESIDENCY_CPU_WRITE;
 		if (hmm_pfn_to_map_order(hmm_pfn))
@@ -791,11 +835,9 @@ static u8 devmem_svm_residency_of(struct devmem_vm *vm, unsigned long va,
 	return state;
 }
 
-/* Residency of up to DEVMEM_SVM_RESIDENCY_BATCH pages */
-static int devmem_svm_residency_batch(struct devmem_vm *vm, struct hmm_range *range,
-				      u8 *state)
+/* hmm_range_fault() without interest in what happens afterwards */
+static int devmem_svm_look(struct devmem_vm *vm, struct hmm_range *range)
 {
-	unsigned long npages = (range->end - range->start) >> PAGE_SHIFT, i;
 	struct mmu_interval_notifier notifier;
 	int err;
 
@@ -806,14 +848,25 @@ static int devmem_svm_residency_batch(struct devmem_vm *vm, struct hmm_range *ra
 		return err;
 
 	range->notifier = &notifier;
-	memset(range->hmm_pfns, 0, npages * sizeof(*range->hmm_pfns));
 	err = hmm_range_fault_unlocked_timeout(range,
 					       msecs_to_jiffies(HMM_RANGE_DEFAULT_TIMEOUT));
+	mmu_interval_notifier_remove(&notifier);
+	return err;
+}
+
+/* Residency of up to DEVMEM_SVM_RESIDENCY_BATCH pages */
+static int devmem_svm_residency_batch(struct devmem_vm *vm, struct hmm_range *range,
+				      u8 *state)
+{
+	unsigned long npages = (range->end - range->start) >> PAGE_SHIFT, i;
+	int err;
+
+	memset(range->hmm_pfns, 0, npages * sizeof(*range->hmm_pfns));
+	err = devmem_svm_look(vm, range);
 	/* Pages can be freed once the mmap lock is dropped; look, don't follow. */
 	for (i = 0; !err && i < npages; i++)
 		state[i] = devmem_svm_residency_of(vm, range->start + i * PAGE_SIZE,
 						   range->hmm_pfns[i]);
-	mmu_interval_notifier_remove(&notifier);
 	return err;
 }
 
@@ -829,7 +882,8 @@ static void devmem_svm_evict_found(struct devmem_vm *vm, const struct hmm_range 
 		if (!(range->hmm_pfns[i] & HMM_PFN_VALID))
 			continue;
 		page = hmm_pfn_to_page(range->hmm_pfns[i]);
-		if (!is_device_private_page(page))
+		if (!is_device_private_page(page) ||
+		    !devmem_region_has_page(&vm->dm->region.pagemap, page))
 			continue;
 		/* The page may be gone by now; its address says where it was. */
 		bo = devmem_vram_get(vm->dm, devmem_region_page_to_vram(vm->dm, page));
@@ -843,6 +897,34 @@ static void devmem_svm_evict_found(struct devmem_vm *vm, const struct hmm_range 
 		devmem_vram_put(last);
 }
 
+/*
+ * Bring back what a residency batch has found on peers, as a fault of the CPU on
+ * these pages alone would.
+ */
+static void devmem_svm_fault_found(struct devmem_vm *vm, const struct hmm_range *found,
+				   const u8 *state)
+{
+	unsigned long npages = (found->end - found->start) >> PAGE_SHIFT, i;
+	struct hmm_range range = {
+		.hmm_pfns = found->hmm_pfns,
+		.pfn_flags_mask = HMM_PFN_REQ_FAULT,
+		.start = found->start,
+		.end = found->end,
+	};
+	bool any = false;
+
+	for (i = 0; i < npages; i++) {
+		bool peer = (state[i] & DRM_DEVMEM_RESIDENCY_LOCATION) ==
+			    DRM_DEVMEM_LOCATION_PEER;
+
+		range.hmm_pfns[i] = peer ? HMM_PFN_REQ_FAULT : 0;
+		any |= peer;
+	}
+	/* Whatever comes of it is looked at afterwards. */
+	if (any)
+		devmem_svm_look(vm, &range);
+}
+
 /**
  * devmem_svm_settle() - count the pages at a location, and bring others back
  * @vm: the VM
@@ -850,6 +932,7 @@ static void devmem_svm_evict_found(struct devmem_vm *vm, const struct hmm_range 
  * @end: end, exclusive, aligned to pages, DEVMEM_SVM_BATCH_BYTES on at most
  * @location: enum drm_devmem_location; with SYSTEM what is on the device is
  *	brought back first, as a whole allocation each
+ * @peer: for PEER, which one
  * @trigger: why
  * @bytes: where to add how much of the range is at @location
  *
@@ -859,11 +942,12 @@ static void devmem_svm_evict_found(struct devmem_vm *vm, const struct hmm_range 
  * Return: 0, -EBUSY (kept changing), -EFAULT, -ENOMEM.
  */
 int devmem_svm_settle(struct devmem_vm *vm, unsigned long start, unsigned long end,
-		      u32 location, enum devmem_trigger trigger, u64 *bytes)
+		      u32 location, struct drm_pagemap *peer, enum devmem_trigger trigger,
+		      u64 *bytes)
 {
 	unsigned long npages = (end - start) >> PAGE_SHIFT, i;
 	struct hmm_range range = {
-		.dev_private_owner = vm->dm,
+		.dev_private_owner = vm->dm->peer.owner,
 		.start = start,
 		.end = end,
 	};
@@ -880,10 +964,13 @@ int devmem_svm_settle(struct devmem_vm *vm, unsigned long start, unsigned long e
 		if (err)
 			goto out;
 		devmem_svm_evict_found(vm, &range, trigger);
+		devmem_svm_fault_found(vm, &range, state);
 	}
 	err = devmem_svm_residency_batch(vm, &range, state);
 	for (i = 0; !err && i < npages; i++)
-		if ((state[i] & DRM_DEVMEM_RESIDENCY_LOCATION) == location)
+		if ((state[i] & DRM_DEVMEM_RESIDENCY_LOCATION) == location &&
+		    (!peer || devmem_region_has_page(peer->pagemap,
+						     hmm_pfn_to_page(range.hmm_pfns[i]))))
 			*bytes += PAGE_SIZE;
 out:
 	kfree(state);
@@ -905,7 +992,7 @@ out:
 int devmem_svm_residency(struct devmem_vm *vm, unsigned long start,
 			 unsigned long npages, u8 __user *out)
 {
-	struct hmm_range range = { .dev_private_owner = vm->dm };
+	struct hmm_range range = { .dev_private_owner = vm->dm->peer.owner };
 	unsigned long done, n;
 	u8 *state = NULL;
 	int err = -ENOMEM;

@@ -46,9 +46,10 @@ int devmem_svm_init(struct devmem_vm *vm);
 void devmem_svm_fini(struct devmem_vm *vm);
 int devmem_svm_fault(struct devmem_vm *vm, u64 va, u8 access);
 int devmem_svm_prefetch(struct devmem_vm *vm, unsigned long *start, unsigned long end,
-			bool write, unsigned long deadline);
+			bool preferred, bool write, unsigned long deadline);
 int devmem_svm_settle(struct devmem_vm *vm, unsigned long start, unsigned long end,
-		      u32 location, enum devmem_trigger trigger, u64 *bytes);
+		      u32 location, struct drm_pagemap *peer, enum devmem_trigger trigger,
+		      u64 *bytes);
 unsigned long devmem_svm_device_pages(struct devmem_range *range);
 void devmem_svm_ban(struct devmem_vm *vm);
 int devmem_svm_remove_ranges(struct devmem_vm *vm, unsigned long start,

@@ -31,13 +31,7 @@ static void devmem_vm_release(struct kref *kref)
 	devmem_stats_put(vm->stats);
 	xa_erase(&dm->vms, vm->vmid);
 	kfree(vm);
-
-	/*
-	 * Memory that is left belongs to processes that no longer use the GPU.
-	 * It would keep the module for as long as they live.
-	 */
-	if (xa_empty(&dm->vms))
-		devmem_vram_evict_all(dm);
+	devmem_vram_unuse(dm);
 }
 
 /**
@@ -172,6 +166,7 @@ static struct devmem_vm *devmem_vm_create(struct devmem_device *dm, u32 flags)
 
 	devmem_hw_write(dm, GPU_REG_VMID_ROOT(vm->vmid),
 			devmem_pt_root(vm) | GPU_VMID_ROOT_VALID);
+	devmem_vram_use(dm);
 	xa_store(&dm->vms, vm->vmid, vm, GFP_KERNEL);
 	return vm;
 

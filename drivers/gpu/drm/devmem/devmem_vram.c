@@ -192,6 +192,32 @@ int devmem_vram_evict_all(struct devmem_device *dm)
 	return -EBUSY;
 }
 
+/**
+ * devmem_vram_use() - a VM starts to use memory of the device
+ * @dm: the device
+ *
+ * Context: any.
+ */
+void devmem_vram_use(struct devmem_device *dm)
+{
+	atomic_inc(&dm->vram.users);
+}
+
+/**
+ * devmem_vram_unuse() - a VM uses memory of the device no more
+ * @dm: the device
+ *
+ * Memory that nobody uses by the device belongs to processes that have no VM any
+ * more. It would keep the module for as long as they live, so it is evicted.
+ *
+ * Context: as devmem_vram_evict_all().
+ */
+void devmem_vram_unuse(struct devmem_device *dm)
+{
+	if (atomic_dec_and_test(&dm->vram.users))
+		devmem_vram_evict_all(dm);
+}
+
 static struct gpu_buddy_block *
 devmem_vram_try_alloc(struct devmem_vram *vram, u64 size, unsigned long flags)
 {

@@ -4,6 +4,7 @@
 #define _DEVMEM_VRAM_H_
 
 #include <drm/drm_pagemap.h>
+#include <linux/atomic.h>
 #include <linux/gpu_buddy.h>
 #include <linux/kref.h>
 #include <linux/llist.h>
@@ -27,6 +28,8 @@ struct devmem_vram {
 	struct llist_head released;
 	/** @release_work: frees @released. */
 	struct work_struct release_work;
+	/** @users: VMs of the device, and VMs of others that prefer its memory. */
+	atomic_t users;
 };
 
 /**
@@ -35,7 +38,7 @@ struct devmem_vram {
  * @DEVMEM_TRIGGER_CPU_FAULT: the CPU touched it
  * @DEVMEM_TRIGGER_PREFETCH: a program asked for it
  * @DEVMEM_TRIGGER_EVICTION: VRAM was needed for something else
- * @DEVMEM_TRIGGER_PEER: another driver asked for it through drm_pagemap
+ * @DEVMEM_TRIGGER_PEER: another device asked for it through drm_pagemap
  */
 enum devmem_trigger {
 	DEVMEM_TRIGGER_GPU_FAULT,
@@ -89,6 +92,8 @@ int devmem_vram_evict(struct devmem_device *dm, struct devmem_bo *bo,
 		      enum devmem_trigger trigger);
 int devmem_vram_alloc_kernel(struct devmem_device *dm, u64 size, u64 *addr);
 void devmem_vram_free_kernel(struct devmem_device *dm, u64 addr);
+void devmem_vram_use(struct devmem_device *dm);
+void devmem_vram_unuse(struct devmem_device *dm);
 u64 devmem_vram_available(struct devmem_device *dm);
 int devmem_vram_evict_all(struct devmem_device *dm);
 

@@ -47,6 +47,7 @@ static void devmem_policy_test_expect(struct kunit *test, unsigned long addr,
 	KUNIT_EXPECT_EQ_MSG(test, got.preferred, want.preferred, "at %#lx", addr);
 	KUNIT_EXPECT_EQ_MSG(test, got.migration, want.migration, "at %#lx", addr);
 	KUNIT_EXPECT_EQ_MSG(test, got.atomic, want.atomic, "at %#lx", addr);
+	KUNIT_EXPECT_EQ_MSG(test, got.device, want.device, "at %#lx", addr);
 	KUNIT_EXPECT_EQ_MSG(test, start, first, "at %#lx", addr);
 	KUNIT_EXPECT_EQ_MSG(test, end, stop, "at %#lx", addr);
 }
@@ -114,6 +115,26 @@ static void devmem_policy_test_reset(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, mtree_empty(&policy->tree));
 }
 
+/* The number of a device goes with the preferred location, and with nothing else. */
+static void devmem_policy_test_device(struct kunit *test)
+{
+	KUNIT_ASSERT_EQ(test, devmem_policy_test_set(test, 0, SZ_4M, DRM_DEVMEM_ATTR_PREFERRED,
+						     DRM_DEVMEM_PREFERRED_FD | 255 << 8), 0);
+	KUNIT_ASSERT_EQ(test, devmem_policy_test_set(test, 0, SZ_2M, DRM_DEVMEM_ATTR_ATOMIC,
+						     DRM_DEVMEM_ATOMIC_CPU), 0);
+	KUNIT_ASSERT_EQ(test, devmem_policy_test_set(test, SZ_1M, SZ_2M,
+						     DRM_DEVMEM_ATTR_PREFERRED,
+						     DRM_DEVMEM_PREFERRED_SYSTEM), 0);
+
+	devmem_policy_test_expect(test, 0, 0, SZ_1M, (struct devmem_attrs) {
+		.preferred = DRM_DEVMEM_PREFERRED_FD, .device = 255,
+		.atomic = DRM_DEVMEM_ATOMIC_CPU });
+	devmem_policy_test_expect(test, SZ_1M, SZ_1M, SZ_2M, (struct devmem_attrs) {
+		.preferred = DRM_DEVMEM_PREFERRED_SYSTEM, .atomic = DRM_DEVMEM_ATOMIC_CPU });
+	devmem_policy_test_expect(test, SZ_2M, SZ_2M, SZ_4M, (struct devmem_attrs) {
+		.preferred = DRM_DEVMEM_PREFERRED_FD, .device = 255 });
+}
+
 /* What is unmapped is forgotten, and what is around it stays. */
 static void devmem_policy_test_forget(struct kunit *test)
 {
@@ -136,6 +157,7 @@ static struct kunit_case devmem_policy_test_cases[] = {
 	KUNIT_CASE(devmem_policy_test_overlap),
 	KUNIT_CASE(devmem_policy_test_replace),
 	KUNIT_CASE(devmem_policy_test_reset),
+	KUNIT_CASE(devmem_policy_test_device),
 	KUNIT_CASE(devmem_policy_test_forget),
 	{}
 };

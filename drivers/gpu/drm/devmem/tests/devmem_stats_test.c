@@ -48,6 +48,7 @@ static void devmem_stats_test_order(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, out.bounces, 100 + DEVMEM_STAT_BOUNCES);
 	KUNIT_EXPECT_EQ(test, out.pins, 100 + DEVMEM_STAT_PINS);
 	KUNIT_EXPECT_EQ(test, out.gpu_faults_merged, 100 + DEVMEM_STAT_GPU_FAULTS_MERGED);
+	KUNIT_EXPECT_EQ(test, out.to_peer_bytes, 100 + DEVMEM_STAT_TO_PEER_BYTES);
 	devmem_stats_put(stats);
 }
 

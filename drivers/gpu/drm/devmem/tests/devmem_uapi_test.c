@@ -96,6 +96,7 @@ static void devmem_uapi_test_queries(struct kunit *test)
 	DEVMEM_UAPI_FIELD(test, drm_devmem_stats, bounces, 96);
 	DEVMEM_UAPI_FIELD(test, drm_devmem_stats, pins, 104);
 	DEVMEM_UAPI_FIELD(test, drm_devmem_stats, gpu_faults_merged, 112);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_stats, to_peer_bytes, 120);
 }
 
 static void devmem_uapi_test_prefetch(struct kunit *test)
@@ -125,7 +126,8 @@ static void devmem_uapi_test_madvise(struct kunit *test)
 	DEVMEM_UAPI_FIELD(test, drm_devmem_madvise, length, 16);
 	DEVMEM_UAPI_FIELD(test, drm_devmem_madvise, attr, 24);
 	DEVMEM_UAPI_FIELD(test, drm_devmem_madvise, value, 28);
-	DEVMEM_UAPI_FIELD(test, drm_devmem_madvise, reserved, 32);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_madvise, device_fd, 32);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_madvise, reserved, 36);
 
 	DEVMEM_UAPI_SIZE(test, drm_devmem_attrs, 32);
 	DEVMEM_UAPI_FIELD(test, drm_devmem_attrs, start, 0);
@@ -133,7 +135,7 @@ static void devmem_uapi_test_madvise(struct kunit *test)
 	DEVMEM_UAPI_FIELD(test, drm_devmem_attrs, preferred, 16);
 	DEVMEM_UAPI_FIELD(test, drm_devmem_attrs, migration, 20);
 	DEVMEM_UAPI_FIELD(test, drm_devmem_attrs, atomic, 24);
-	DEVMEM_UAPI_FIELD(test, drm_devmem_attrs, pad, 28);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_attrs, device, 28);
 
 	DEVMEM_UAPI_SIZE(test, drm_devmem_query_attrs, 40);
 	DEVMEM_UAPI_FIELD(test, drm_devmem_query_attrs, vm_id, 0);
