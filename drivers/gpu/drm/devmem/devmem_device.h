@@ -27,17 +27,19 @@ struct devmem_queue;
  * below it only.
  *
  * 1. &devmem_file.lock (mutex): ids of VMs and queues of one open file.
- * 2. &devmem_vm.lock (mutex): the SVM ranges of a VM; held while a GPU fault is
+ * 2. &devmem_device.vms_lock (mutex): a VM parts from the hardware, because its
+ *    last reference has gone or the device is unplugged. Not with the one before.
+ * 3. &devmem_vm.lock (mutex): the SVM ranges of a VM; held while a GPU fault is
  *    served. drm_gpusvm has no lock of its own for its range trees.
- * 3. &devmem_policy.lock (mutex): attributes of memory are set or read out. Not
+ * 4. &devmem_policy.lock (mutex): attributes of memory are set or read out. Not
  *    needed to look one up.
- * 4. mmap_lock of the mirrored process, taken by drm_gpusvm and drm_pagemap.
- * 5. folio locks, during migration.
- * 6. &drm_gpusvm.notifier_lock (rwsem): written by the MMU notifier, read while
+ * 5. mmap_lock of the mirrored process, taken by drm_gpusvm and drm_pagemap.
+ * 6. folio locks, during migration.
+ * 7. &drm_gpusvm.notifier_lock (rwsem): written by the MMU notifier, read while
  *    translations are committed. Nothing below may allocate memory that
  *    reclaim has to find.
- * 7. &devmem_vm.pt_lock (mutex): the GPU page table of a VM.
- * 8. &devmem_hw.tlb_lock (mutex): the TLB registers.
+ * 8. &devmem_vm.pt_lock (mutex): the GPU page table of a VM.
+ * 9. &devmem_hw.tlb_lock (mutex): the TLB registers.
  *
  * On their own, below the folio locks and never with each other:
  *
@@ -81,6 +83,8 @@ struct devmem_device {
 	struct devmem_fault_ring fault;
 	/** @vms: VMs by hardware VMID, with references by lookup under its lock. */
 	struct xarray vms;
+	/** @vms_lock: held while a VM parts from the hardware. */
+	struct mutex vms_lock;
 	/** @queues: &struct devmem_queue by hardware queue number. */
 	struct xarray queues;
 	/** @chunk_sizes: migration sizes in bytes, descending, for drm_gpusvm. */

@@ -6,11 +6,16 @@
 #include <drm/drm_ioctl.h>
 #include <drm/drm_managed.h>
 #include <drm/drm_print.h>
+#include <linux/debugfs.h>
 #include <linux/device/faux.h>
 #include <linux/dma-mapping.h>
 #include <linux/fs.h>
+#include <linux/kstrtox.h>
 #include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/seq_file.h>
 #include <linux/sizes.h>
+#include <linux/uaccess.h>
 #include <uapi/drm/devmem_drm.h>
 
 #include "devmem_debugfs.h"
@@ -29,6 +34,28 @@
  * memory (SVM) and device-private memory. Loading the module makes the number
  * of devices that ``num_devices`` says, each with a card and a render node. All
  * have the same size and chunk sizes.
+ */
+
+/**
+ * DOC: Hot unplug
+ *
+ * A device can go at any moment, with files open, batches running and memory of
+ * processes on it. In this order: nobody begins to use the hardware any more, and
+ * those who do come to an end (drm_dev_unplug()); queues part from it, which ends
+ * all batches and signals their fences; VMs part from it, with their translations
+ * and page tables; memory of processes is brought back to system memory; the
+ * hardware goes. What open files have left is memory of the driver alone. An MMU
+ * notifier that comes later finds nothing mapped.
+ *
+ * It takes as long as it takes to bring the memory back: a migration that somebody
+ * holds up, by userfaultfd for example, holds up the removal, and so does memory
+ * that can't be moved, until its process lets go of it. No data is lost and nobody
+ * gets a SIGBUS.
+ *
+ * The faux bus has no hardware to pull, and no files to bind and unbind, by design.
+ * Instead there is the file ``devmem/devices`` in debugfs, for tests: a line for
+ * each device says whether it is ``plugged``; writing ``-1`` unplugs device 1 and
+ * ``+1`` plugs it in again.
  */
 
 #define DEVMEM_MAX_DEVICES	16
@@ -56,14 +83,20 @@ static unsigned int job_timeout_ms = 10000;
 module_param(job_timeout_ms, uint, 0444);
 MODULE_PARM_DESC(job_timeout_ms, "A batch that runs longer is reset (default 10000)");
 
+/* By index; NULL for those that are unplugged */
 static struct faux_device *devmem_drv_devices[DEVMEM_MAX_DEVICES];
+
+/* Protects devmem_drv_devices. */
+static DEFINE_MUTEX(devmem_drv_lock);
+
+static struct dentry *devmem_drv_debugfs;
 
 static int devmem_drv_get_param_ioctl(struct drm_device *drm, void *data,
 				      struct drm_file *file)
 {
 	struct devmem_device *dm = to_devmem(drm);
 	struct drm_devmem_get_param *args = data;
-	int i;
+	int i, idx;
 
 	if (args->pad)
 		return -EINVAL;
@@ -73,7 +106,10 @@ static int devmem_drv_get_param_ioctl(struct drm_device *drm, void *data,
 		args->value = dm->hw.vram_size;
 		break;
 	case DRM_DEVMEM_PARAM_VRAM_FREE:
+		if (!drm_dev_enter(drm, &idx))
+			return -ENODEV;
 		args->value = devmem_vram_available(dm);
+		drm_dev_exit(idx);
 		break;
 	case DRM_DEVMEM_PARAM_HAS_DEVICE_MEMORY:
 		args->value = devmem_region_registered(dm);
@@ -204,6 +240,9 @@ static int devmem_drv_init_device(struct devmem_device *dm)
 	devmem_drv_set_chunk_sizes(dm);
 	devmem_thrash_get_params(&dm->thrash);
 
+	err = drmm_mutex_init(&dm->drm, &dm->vms_lock);
+	if (err)
+		return err;
 	err = devmem_queue_init(dm);
 	if (err)
 		return err;
@@ -287,6 +326,7 @@ static void devmem_drv_remove(struct faux_device *fdev)
 	devmem_stop_close(dm);
 	drm_dev_unplug(&dm->drm);
 	devmem_queue_unplug(dm);
+	devmem_vm_unplug(dm);
 	devmem_drv_fini_device(dm);
 }
 
@@ -295,19 +335,101 @@ static const struct faux_device_ops devmem_drv_faux_ops = {
 	.remove = devmem_drv_remove,
 };
 
+static int devmem_drv_plug(unsigned int i)
+{
+	char name[16];
+
+	lockdep_assert_held(&devmem_drv_lock);
+	if (devmem_drv_devices[i])
+		return -EEXIST;
+	snprintf(name, sizeof(name), DEVMEM_DRV_NAME, i);
+	devmem_drv_devices[i] = faux_device_create(name, NULL, &devmem_drv_faux_ops);
+	return devmem_drv_devices[i] ? 0 : -ENODEV;
+}
+
+static int devmem_drv_unplug(unsigned int i)
+{
+	lockdep_assert_held(&devmem_drv_lock);
+	if (!devmem_drv_devices[i])
+		return -ENODEV;
+	faux_device_destroy(devmem_drv_devices[i]);
+	devmem_drv_devices[i] = NULL;
+	return 0;
+}
+
+static int devmem_drv_devices_show(struct seq_file *m, void *unused)
+{
+	unsigned int i;
+
+	mutex_lock(&devmem_drv_lock);
+	for (i = 0; i < num_devices; i++)
+		seq_printf(m, "%u %s\n", i, devmem_drv_devices[i] ? "plugged" : "unplugged");
+	mutex_unlock(&devmem_drv_lock);
+	return 0;
+}
+
+static int devmem_drv_devices_open(struct inode *inode, struct file *file)
+{
+	return single_open(file, devmem_drv_devices_show, NULL);
+}
+
+static ssize_t devmem_drv_devices_write(struct file *file, const char __user *buf,
+					size_t size, loff_t *pos)
+{
+	char text[16] = {};
+	unsigned int i;
+	int err;
+
+	if (size >= sizeof(text))
+		return -EINVAL;
+	if (copy_from_user(text, buf, size))
+		return -EFAULT;
+	if ((text[0] != '+' && text[0] != '-') || kstrtouint(text + 1, 10, &i) ||
+	    i >= num_devices)
+		return -EINVAL;
+
+	mutex_lock(&devmem_drv_lock);
+	err = text[0] == '+' ? devmem_drv_plug(i) : devmem_drv_unplug(i);
+	mutex_unlock(&devmem_drv_lock);
+	return err ?: size;
+}
+
+static const struct file_operations devmem_drv_devices_fops = {
+	.owner = THIS_MODULE,
+	.open = devmem_drv_devices_open,
+	.read = seq_read,
+	.write = devmem_drv_devices_write,
+	.llseek = seq_lseek,
+	.release = single_release,
+};
+
 static void devmem_drv_destroy_devices(void)
 {
-	int i;
+	unsigned int i;
 
-	for (i = 0; i < DEVMEM_MAX_DEVICES; i++)
-		if (devmem_drv_devices[i])
-			faux_device_destroy(devmem_drv_devices[i]);
+	mutex_lock(&devmem_drv_lock);
+	for (i = 0; i < num_devices; i++)
+		devmem_drv_unplug(i);
+	mutex_unlock(&devmem_drv_lock);
+}
+
+static int devmem_drv_create_devices(void)
+{
+	unsigned int i;
+	int err = 0;
+
+	mutex_lock(&devmem_drv_lock);
+	for (i = 0; !err && i < num_devices; i++)
+		err = devmem_drv_plug(i);
+	mutex_unlock(&devmem_drv_lock);
+	if (err)
+		devmem_drv_destroy_devices();
+	return err;
 }
 
 static int __init devmem_drv_init(void)
 {
-	char name[16];
-	int i;
+	int err;
 
 	if (!num_devices || num_devices > DEVMEM_MAX_DEVICES) {
 		pr_err("devmem: num_devices=%u, must be 1 to %u\n", num_devices,
@@ -329,19 +451,18 @@ static int __init devmem_drv_init(void)
 		return -EINVAL;
 	}
 
-	for (i = 0; i < num_devices; i++) {
-		snprintf(name, sizeof(name), DEVMEM_DRV_NAME, i);
-		devmem_drv_devices[i] = faux_device_create(name, NULL, &devmem_drv_faux_ops);
-		if (!devmem_drv_devices[i]) {
-			devmem_drv_destroy_devices();
-			return -ENODEV;
-		}
-	}
+	err = devmem_drv_create_devices();
+	if (err)
+		return err;
+	devmem_drv_debugfs = debugfs_create_dir("devmem", NULL);
+	debugfs_create_file("devices", 0600, devmem_drv_debugfs, NULL,
+			    &devmem_drv_devices_fops);
 	return 0;
 }
 
 static void __exit devmem_drv_exit(void)
 {
+	debugfs_remove(devmem_drv_debugfs);
 	devmem_drv_destroy_devices();
 }
 

@@ -199,6 +199,8 @@ static int devmem_prefetch_run(struct devmem_prefetch *p)
 	unsigned long start, stop;
 	int err = 0;
 
+	if (drm_dev_is_unplugged(&p->vm->dm->drm))
+		return -ENODEV;
 	if (READ_ONCE(p->cancelled))
 		return -ECANCELED;
 	if (!mmget_not_zero(mm))
@@ -460,14 +462,18 @@ int devmem_prefetch_ioctl(struct drm_device *drm, void *data, struct drm_file *f
 	struct devmem_syncs syncs = {};
 	struct devmem_prefetch *p;
 	struct devmem_vm *vm;
-	int err;
+	int idx, err;
 
 	err = devmem_prefetch_check(args);
 	if (err)
 		return err;
+	/* After devmem_vm_unplug() there must be no new one. */
+	if (!drm_dev_enter(drm, &idx))
+		return -ENODEV;
+	err = -ENOENT;
 	vm = devmem_vm_lookup(file->driver_priv, args->vm_id);
 	if (!vm)
-		return -ENOENT;
+		goto out_exit;
 
 	err = devmem_vm_check_range(vm, args->addr, args->length);
 	if (err)
@@ -487,5 +493,7 @@ out_syncs:
 	devmem_sync_put(&syncs);
 out_vm:
 	devmem_vm_put(vm);
+out_exit:
+	drm_dev_exit(idx);
 	return err;
 }

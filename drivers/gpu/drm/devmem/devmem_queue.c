@@ -834,7 +834,7 @@ int devmem_queue_create_ioctl(struct drm_device *drm, void *data,
 	struct drm_devmem_queue_create *args = data;
 	struct devmem_device *dm = to_devmem(drm);
 	struct devmem_file *df = file->driver_priv;
-	struct devmem_queue *q;
+	struct devmem_queue *q, *failed = NULL;
 	struct devmem_vm *vm;
 	int err, idx;
 
@@ -861,9 +861,12 @@ int devmem_queue_create_ioctl(struct drm_device *drm, void *data,
 	q->fault.queue_id = args->queue_id;
 	mutex_unlock(&df->lock);
 	if (err)
-		devmem_queue_destroy(df, q);
+		failed = q;
 out_exit:
 	drm_dev_exit(idx);
+	/* May wait for devmem_queue_unplug(), which waits for the line above. */
+	if (failed)
+		devmem_queue_destroy(df, failed);
 	return err;
 
 err_vm:

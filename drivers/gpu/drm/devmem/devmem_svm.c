@@ -283,23 +283,37 @@ int devmem_svm_init(struct devmem_vm *vm)
 }
 
 /**
- * devmem_svm_fini() - end the mirror
- * @vm: the VM; no queue runs on it any more
+ * devmem_svm_unmap_all() - take all memory away from the GPU
+ * @vm: the VM; nothing can serve faults on it any more
+ *
+ * Afterwards the MMU notifier finds nothing to do for the hardware.
  *
  * Context: process context; takes &devmem_vm.lock.
  */
-void devmem_svm_fini(struct devmem_vm *vm)
+void devmem_svm_unmap_all(struct devmem_vm *vm)
 {
 	struct drm_gpusvm_notifier *notifier;
 	struct drm_gpusvm_range *range;
 
-	cancel_delayed_work_sync(&vm->unpin_work);
 	mutex_lock(&vm->lock);
 	drm_gpusvm_for_each_notifier(notifier, &vm->svm, 0, ULONG_MAX) {
 		range = NULL;
 		drm_gpusvm_for_each_range(range, notifier, 0, ULONG_MAX)
 			devmem_svm_range_unmap(vm, to_devmem_range(range));
 	}
+	mutex_unlock(&vm->lock);
+}
+
+/**
+ * devmem_svm_fini() - end the mirror
+ * @vm: the VM, after devmem_svm_unmap_all()
+ *
+ * Context: process context; takes &devmem_vm.lock.
+ */
+void devmem_svm_fini(struct devmem_vm *vm)
+{
+	cancel_delayed_work_sync(&vm->unpin_work);
+	mutex_lock(&vm->lock);
 	drm_gpusvm_fini(&vm->svm);
 	mutex_unlock(&vm->lock);
 	mutex_destroy(&vm->lock);

@@ -43,6 +43,7 @@ struct devmem_range {
 #define DEVMEM_SVM_BATCH_BYTES	SZ_2M
 
 int devmem_svm_init(struct devmem_vm *vm);
+void devmem_svm_unmap_all(struct devmem_vm *vm);
 void devmem_svm_fini(struct devmem_vm *vm);
 int devmem_svm_fault(struct devmem_vm *vm, u64 va, u8 access);
 int devmem_svm_prefetch(struct devmem_vm *vm, unsigned long *start, unsigned long end,

@@ -14,22 +14,42 @@
 /* Longest range that one residency query looks at, in bytes */
 #define DEVMEM_VM_RESIDENCY_MAX	SZ_1G
 
+/*
+ * Part a VM from the hardware, if that was not done before. No queue runs on it
+ * and none of its faults is served.
+ */
+static void devmem_vm_detach(struct devmem_vm *vm)
+{
+	struct devmem_device *dm = vm->dm;
+
+	lockdep_assert_held(&dm->vms_lock);
+	if (!vm->attached)
+		return;
+	vm->attached = false;
+
+	/* Nothing walks the page table; the TLB may know it. */
+	devmem_hw_write(dm, GPU_REG_VMID_ROOT(vm->vmid), 0);
+	devmem_hw_tlb_invalidate(dm, vm->vmid, 0, 1ull << GPU_VA_BITS);
+
+	devmem_svm_unmap_all(vm);
+	devmem_pt_fini(vm);
+	xa_erase(&dm->vms, vm->vmid);
+}
+
 static void devmem_vm_release(struct kref *kref)
 {
 	struct devmem_vm *vm = container_of(kref, struct devmem_vm, kref);
 	struct devmem_device *dm = vm->dm;
 
-	/* No queue is left, so nothing walks the page table; the TLB may know it. */
-	devmem_hw_write(dm, GPU_REG_VMID_ROOT(vm->vmid), 0);
-	devmem_hw_tlb_invalidate(dm, vm->vmid, 0, 1ull << GPU_VA_BITS);
+	mutex_lock(&dm->vms_lock);
+	devmem_vm_detach(vm);
+	mutex_unlock(&dm->vms_lock);
 
 	devmem_prefetch_fini(vm);
 	devmem_policy_fini(&vm->policy);
 	devmem_svm_fini(vm);
-	devmem_pt_fini(vm);
 	drm_pagemap_put(vm->dpagemap);
 	devmem_stats_put(vm->stats);
-	xa_erase(&dm->vms, vm->vmid);
 	kfree(vm);
 	devmem_vram_unuse(dm);
 }
@@ -95,6 +115,32 @@ struct devmem_vm *devmem_vm_lookup(struct devmem_file *df, u32 vm_id)
 		devmem_vm_get(vm);
 	mutex_unlock(&df->lock);
 	return vm;
+}
+
+/**
+ * devmem_vm_unplug() - part all VMs from the hardware
+ * @dm: the device, unplugged from DRM and without queues, with the hardware still
+ *	in reach
+ *
+ * The handles stay. Who holds the last reference to a VM meanwhile waits until it
+ * has parted. No prefetch is left on return.
+ *
+ * Context: process context.
+ */
+void devmem_vm_unplug(struct devmem_device *dm)
+{
+	struct devmem_vm *vm;
+	unsigned long vmid;
+
+	mutex_lock(&dm->vms_lock);
+	xa_for_each(&dm->vms, vmid, vm) {
+		devmem_prefetch_cancel_all(vm);
+		devmem_vm_detach(vm);
+	}
+	mutex_unlock(&dm->vms_lock);
+
+	/* Outside of the lock: a worker may drop the last reference. */
+	flush_workqueue(dm->prefetch_wq);
 }
 
 /* Drop the reference of a handle. */
@@ -167,6 +213,7 @@ static struct devmem_vm *devmem_vm_create(struct devmem_device *dm, u32 flags)
 	devmem_hw_write(dm, GPU_REG_VMID_ROOT(vm->vmid),
 			devmem_pt_root(vm) | GPU_VMID_ROOT_VALID);
 	devmem_vram_use(dm);
+	vm->attached = true;
 	xa_store(&dm->vms, vm->vmid, vm, GFP_KERNEL);
 	return vm;
 
@@ -282,15 +329,19 @@ int devmem_vm_residency_ioctl(struct drm_device *drm, void *data,
 {
 	struct drm_devmem_query_residency *args = data;
 	struct devmem_vm *vm;
-	int err;
+	int idx, err;
 
 	if (args->flags || !args->length ||
 	    !PAGE_ALIGNED(args->addr | args->length))
 		return -EINVAL;
 
+	/* It looks into the page table of the GPU. */
+	if (!drm_dev_enter(drm, &idx))
+		return -ENODEV;
+	err = -ENOENT;
 	vm = devmem_vm_lookup(file->driver_priv, args->vm_id);
 	if (!vm)
-		return -ENOENT;
+		goto out;
 
 	err = devmem_vm_check_range(vm, args->addr, args->length);
 	if (!err && args->length > DEVMEM_VM_RESIDENCY_MAX)
@@ -299,6 +350,8 @@ int devmem_vm_residency_ioctl(struct drm_device *drm, void *data,
 		err = devmem_svm_residency(vm, args->addr, args->length >> PAGE_SHIFT,
 					   u64_to_user_ptr(args->data));
 	devmem_vm_put(vm);
+out:
+	drm_dev_exit(idx);
 	return err;
 }
 

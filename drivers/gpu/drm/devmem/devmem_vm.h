@@ -30,8 +30,10 @@ struct devmem_vm {
 	struct kref kref;
 	/** @dm: the device. */
 	struct devmem_device *dm;
-	/** @vmid: hardware address space. */
+	/** @vmid: hardware address space, while @attached. */
 	u32 vmid;
+	/** @attached: the hardware knows the VM; protected by &devmem_device.vms_lock. */
+	bool attached;
 	/** @flags: DRM_DEVMEM_VM_* as given at creation. */
 	u32 flags;
 	/** @num_queues: queues on the VM, protected by &devmem_file.lock. */
@@ -77,6 +79,7 @@ struct devmem_vm *devmem_vm_lookup(struct devmem_file *df, u32 vm_id);
 struct devmem_vm *devmem_vm_find(struct devmem_device *dm, u32 vmid);
 int devmem_vm_check_range(struct devmem_vm *vm, u64 addr, u64 length);
 void devmem_vm_put(struct devmem_vm *vm);
+void devmem_vm_unplug(struct devmem_device *dm);
 void devmem_vm_close_all(struct devmem_file *df);
 
 #endif /* _DEVMEM_VM_H_ */

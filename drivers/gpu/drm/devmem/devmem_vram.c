@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Copyright (c) 2026 devmem developers */
 
+#include <drm/drm_drv.h>
 #include <drm/drm_print.h>
 #include <kunit/visibility.h>
 #include <linux/ktime.h>
@@ -210,12 +211,16 @@ void devmem_vram_use(struct devmem_device *dm)
  * Memory that nobody uses by the device belongs to processes that have no VM any
  * more. It would keep the module for as long as they live, so it is evicted.
  *
- * Context: as devmem_vram_evict_all().
+ * Context: as devmem_vram_evict_all(). The device can be unplugged.
  */
 void devmem_vram_unuse(struct devmem_device *dm)
 {
-	if (atomic_dec_and_test(&dm->vram.users))
-		devmem_vram_evict_all(dm);
+	int idx;
+
+	if (!atomic_dec_and_test(&dm->vram.users) || !drm_dev_enter(&dm->drm, &idx))
+		return;
+	devmem_vram_evict_all(dm);
+	drm_dev_exit(idx);
 }
 
 static struct gpu_buddy_block *
