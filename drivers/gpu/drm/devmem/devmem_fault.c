@@ -274,8 +274,7 @@ int devmem_fault_init(struct devmem_device *dm)
  * devmem_fault_fini() - take down the fault ring
  * @dm: the device; no queue may be left
  *
- * Context: process context; waits for faults that are being served, which can last
- * until the process whose memory it is has answered its userfaultfd or died.
+ * Context: process context; waits as devmem_fault_flush() does.
  */
 void devmem_fault_fini(struct devmem_device *dm)
 {
@@ -324,6 +323,18 @@ void devmem_fault_cancel(struct devmem_fault *fault)
 	spin_unlock(&ring->lock);
 	if (cancel_work(&fault->work))
 		devmem_queue_put(devmem_fault_to_queue(fault));
+}
+
+/**
+ * devmem_fault_flush() - wait for faults that are being served
+ * @dm: the device, without queues
+ *
+ * Context: process context; can last until the process whose memory it is has
+ * answered its userfaultfd or died.
+ */
+void devmem_fault_flush(struct devmem_device *dm)
+{
+	flush_workqueue(dm->fault.wq);
 }
 
 static void devmem_fault_dispatch(struct devmem_device *dm,

@@ -79,5 +79,6 @@ void devmem_fault_irq(struct devmem_device *dm);
 void devmem_fault_setup(struct devmem_fault *fault, struct devmem_device *dm,
 			u16 hwq);
 void devmem_fault_cancel(struct devmem_fault *fault);
+void devmem_fault_flush(struct devmem_device *dm);
 
 #endif /* _DEVMEM_FAULT_H_ */

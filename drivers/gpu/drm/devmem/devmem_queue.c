@@ -660,7 +660,7 @@ static struct devmem_queue *devmem_queue_find(struct devmem_device *dm,
  *
  * All jobs end with an error and their fences signal. The handles stay.
  *
- * Context: process context.
+ * Context: process context; waits as devmem_fault_flush() does.
  */
 void devmem_queue_unplug(struct devmem_device *dm)
 {
@@ -671,6 +671,8 @@ void devmem_queue_unplug(struct devmem_device *dm)
 		devmem_queue_detach(q);
 		devmem_queue_put(q);
 	}
+	/* Faults that are being served use page tables, which go next. */
+	devmem_fault_flush(dm);
 }
 
 /**
