@@ -95,6 +95,8 @@ struct devmem_device {
 	struct devmem_thrash_params thrash;
 	/** @job_timeout_ms: a batch that runs longer is reset. */
 	unsigned int job_timeout_ms;
+	/** @submit_wq: hands jobs to the hardware and frees them. */
+	struct workqueue_struct *submit_wq;
 	/** @timeout_wq: resets queues and ends prefetches. */
 	struct workqueue_struct *timeout_wq;
 	/** @prefetch_wq: runs prefetches. */

@@ -429,6 +429,7 @@ static int devmem_queue_init_sched(struct devmem_queue *q)
 		.timeout = q->dm->job_timeout_ms ?
 			   msecs_to_jiffies(q->dm->job_timeout_ms) :
 			   MAX_SCHEDULE_TIMEOUT,
+		.submit_wq = q->dm->submit_wq,
 		.timeout_wq = q->dm->timeout_wq,
 		.name = q->name,
 		.dev = q->dm->drm.dev,
@@ -637,7 +638,17 @@ int devmem_queue_init(struct devmem_device *dm)
 	/* Memory can depend on a job that hangs, and that on this. */
 	dm->timeout_wq = drmm_alloc_ordered_workqueue(&dm->drm, "devmem-timeout",
 						      WQ_MEM_RECLAIM);
-	return PTR_ERR_OR_ZERO(dm->timeout_wq);
+	if (IS_ERR(dm->timeout_wq))
+		return PTR_ERR(dm->timeout_wq);
+
+	/*
+	 * One for all queues, as to put a job in a ring takes no time. Of its own
+	 * each would have a thread that a kill of the process can keep from being
+	 * made, of which the kernel complains.
+	 */
+	dm->submit_wq = drmm_alloc_ordered_workqueue(&dm->drm, "devmem-submit",
+						     WQ_MEM_RECLAIM);
+	return PTR_ERR_OR_ZERO(dm->submit_wq);
 }
 
 /* The first queue from *@index on, with a reference, or NULL. */
