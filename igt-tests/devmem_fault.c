@@ -50,7 +50,6 @@
 #include "drmtest.h"
 #include "igt_core.h"
 #include "igt_syncobj.h"
-#include "ioctl_wrappers.h"
 #include "lib/igt_devmem.h"
 
 IGT_TEST_DESCRIPTION("Faults of many queues, and faults that fail");
@@ -67,7 +66,7 @@ static int query(uint32_t vm, struct drm_devmem_fault *faults, uint32_t room,
 	*args = (struct drm_devmem_query_faults){
 		.vm_id = vm, .num = room, .data = (uintptr_t)faults,
 	};
-	return igt_ioctl(d.fd, DRM_IOCTL_DEVMEM_QUERY_FAULTS, args) ? -errno : 0;
+	return __igt_devmem_query_faults(d.fd, args);
 }
 
 static uint64_t total(void)
@@ -88,8 +87,7 @@ static void test_invalid_query(void)
 	igt_assert_eq(query(0, faults, 1, &args), -ENOENT);
 	for (bit = 0; bit < 32; bit++) {
 		args = (struct drm_devmem_query_faults){ .vm_id = d.vm, .flags = 1u << bit };
-		igt_assert(igt_ioctl(d.fd, DRM_IOCTL_DEVMEM_QUERY_FAULTS, &args));
-		igt_assert_eq(errno, EINVAL);
+		igt_assert_eq(__igt_devmem_query_faults(d.fd, &args), -EINVAL);
 	}
 	igt_devmem_store(&d.batch, NULL, 1, 8);
 	igt_assert_eq(__igt_devmem_run(&d), DRM_DEVMEM_ERROR_FAULT);

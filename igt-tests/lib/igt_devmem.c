@@ -201,6 +201,11 @@ int __igt_devmem_query_attrs(int fd, struct drm_devmem_query_attrs *args)
 	return devmem_ioctl(fd, DRM_IOCTL_DEVMEM_QUERY_ATTRS, args);
 }
 
+int __igt_devmem_query_faults(int fd, struct drm_devmem_query_faults *args)
+{
+	return devmem_ioctl(fd, DRM_IOCTL_DEVMEM_QUERY_FAULTS, args);
+}
+
 void *igt_devmem_shared_alloc(size_t size)
 {
 	void *ptr = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

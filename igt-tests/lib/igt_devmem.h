@@ -42,6 +42,7 @@ int __igt_devmem_madvise(int fd, const struct drm_devmem_madvise *args);
 void igt_devmem_madvise(int fd, uint32_t vm, const void *addr, size_t length, uint32_t attr,
 			uint32_t value);
 int __igt_devmem_query_attrs(int fd, struct drm_devmem_query_attrs *args);
+int __igt_devmem_query_faults(int fd, struct drm_devmem_query_faults *args);
 
 /*
  * Memory that both sides use in place, so that a test that reads or writes it
