@@ -82,17 +82,23 @@ void igt_reset_timeout(void);
 
 #define IGT_TEST_DESCRIPTION(text) const char *__igt_test_description = (text)
 
-#define igt_main() \
+#define IGT_OPT_HANDLER_SUCCESS	0
+#define IGT_OPT_HANDLER_ERROR	(-2)
+
+#define igt_main_args(short_opts, long_opts, help, handler, data) \
 main(int argc, char **argv) \
 { \
 	void __igt_test_main(void); \
 	\
-	igt_subtest_init_parse_opts(&argc, argv, NULL, NULL, NULL, NULL, NULL); \
+	igt_subtest_init_parse_opts(&argc, argv, (short_opts), (long_opts), (help), \
+				    (handler), (data)); \
 	__igt_test_main(); \
 	igt_exit(); \
 } \
 void __igt_test_main(void); \
 void __igt_test_main(void)
+
+#define igt_main()	igt_main_args(NULL, NULL, NULL, NULL, NULL)
 
 #define __igt_paste(a, b)	a ## b
 #define __igt_name(a, b)	__igt_paste(a, b)
