@@ -35,6 +35,8 @@ help:
 #:   make check-ports     what the series touches, compiled for each architecture
 #:   make check-arm64     KUnit, hmm-tests and round trip on arm64, cross-built
 #:   make check-riscv64   the same on riscv64, with sv39 and with sv48
+#:   make stress          random work in the debug guest (MINUTES=5, SEED=)
+#:   make fuzz            random ioctls and batches there (MINUTES=5, SEED=)
 #:   make bisect-check    each patch by itself compiles and passes hmm-tests (hours)
 #:   make mutate          break the code on purpose; the tests have to notice
 #:   make shell           a prompt in the guest, driver loaded (GUEST=plain)
@@ -122,6 +124,13 @@ bisect-check: guest-base
 
 check-debug: guest-base guest-debug
 	@$(S)/check debug
+
+# The guest gets half as much time again, and some more for boot and kmemleak.
+MINUTES ?= 5
+SEED ?= 0
+.PHONY: stress fuzz
+stress fuzz: guest-debug
+	@MINUTES=$(MINUTES) SEED=$(SEED) GUEST_LIMIT=$$(($(MINUTES) * 90 + 900)) $(S)/check $@
 
 .PHONY: $(FOREIGN:%=check-%)
 $(FOREIGN:%=check-%): check-%: guest-%
