@@ -68,7 +68,7 @@ IGT_TEST_DESCRIPTION("Ioctls and batches with arguments that are right, nearly r
 
 enum field_kind {
 	NONE, PARAM, ZERO, OUT, VM_FLAGS, VM, QUEUE, BATCH, SYNCS, NUM_SYNCS, ADDR, LENGTH,
-	DATA, SIZE, ROOM, PREFETCH_FLAGS, LOCATION, RESULT, ATTR, VALUE,
+	DATA, SIZE, ROOM, PREFETCH_FLAGS, LOCATION, RESULT, ATTR, VALUE, DEVICE_FD,
 };
 
 struct field {
@@ -168,8 +168,8 @@ static const struct call calls[CALLS] = {
 		{ FIELD(madvise, vm_id, VM), FIELD(madvise, flags, ZERO),
 		  FIELD(madvise, addr, ADDR), FIELD(madvise, length, LENGTH),
 		  FIELD(madvise, attr, ATTR), FIELD(madvise, value, VALUE),
-		  FIELD(madvise, reserved, ZERO) },
-		{ ENOENT, EFAULT, ESRCH, ENOMEM },
+		  FIELD(madvise, device_fd, DEVICE_FD), FIELD(madvise, reserved, ZERO) },
+		{ ENOENT, EFAULT, ESRCH, ENOMEM, EBADF, ENODEV, ENOLINK, ENOSPC },
 	},
 	[QUERY_ATTRS] = {
 		"query_attrs", DRM_IOCTL_DEVMEM_QUERY_ATTRS,
@@ -288,7 +288,7 @@ static uint64_t good_value(struct fuzzer *f, enum field_kind kind)
 {
 	switch (kind) {
 	case PARAM:
-		return below(f, DRM_DEVMEM_PARAM_JOB_TIMEOUT_MS + 1);
+		return below(f, DRM_DEVMEM_PARAM_PEER_GROUP + 1);
 	case VM_FLAGS:
 		return below(f, 4);
 	case VM:
@@ -312,7 +312,7 @@ static uint64_t good_value(struct fuzzer *f, enum field_kind kind)
 	case ROOM:
 		return below(f, DRM_DEVMEM_MAX_FAULTS + 2);
 	case PREFETCH_FLAGS:
-		return below(f, 2);
+		return below(f, 4);
 	case LOCATION:
 		return DRM_DEVMEM_LOCATION_SYSTEM + below(f, 2);
 	case RESULT:
@@ -321,6 +321,8 @@ static uint64_t good_value(struct fuzzer *f, enum field_kind kind)
 		return below(f, DRM_DEVMEM_ATTR_RESET + 1);
 	case VALUE:
 		return below(f, 4);
+	case DEVICE_FD:
+		return below(f, 4) ? 0 : f->fd;
 	default:
 		return 0;
 	}
@@ -419,7 +421,7 @@ static bool must_be_invalid(struct fuzzer *f, const struct call *call)
 		uint64_t value = get_field(f, field);
 
 		if ((field->kind == ZERO && value) || (field->kind == VM_FLAGS && value > 3) ||
-		    (field->kind == PREFETCH_FLAGS && value > 1) ||
+		    (field->kind == PREFETCH_FLAGS && value > 3) ||
 		    (field->kind == NUM_SYNCS && value > DRM_DEVMEM_MAX_SYNCS))
 			return true;
 	}
@@ -617,7 +619,7 @@ static int errno_for(enum field_kind kind)
 static unsigned int values_to_refuse(const struct fuzzer *f, enum field_kind kind, uint64_t *value)
 {
 	static const uint64_t refused[][4] = {
-		[PARAM] = { 7, 1u << 31, ~0u },
+		[PARAM] = { 8, 1u << 31, ~0u },
 		[ZERO] = { 1, 1u << 31 },
 		[VM_FLAGS] = { 4, 1u << 31 },
 		[VM] = { 0, 0x7fffffff, 0x80000000, ~0u },
@@ -626,11 +628,12 @@ static unsigned int values_to_refuse(const struct fuzzer *f, enum field_kind kin
 		[NUM_SYNCS] = { DRM_DEVMEM_MAX_SYNCS + 1, ~0u },
 		[ADDR] = { 1, 0xffff888000000000ull, 0xfffffffffffff000ull, 1ull << 63 },
 		[LENGTH] = { 0, 1, PAGE + 8, ~0ull },
-		[PREFETCH_FLAGS] = { 2, 1u << 31 },
+		[PREFETCH_FLAGS] = { 4, 1u << 31 },
 		[LOCATION] = { 0, 3, ~0u },
 		[RESULT] = { 1, 8, ~0ull },
 		[ATTR] = { 4, ~0u },
 		[VALUE] = { 4, ~0u },
+		[DEVICE_FD] = { 1, 0x7fffffff, ~0u },
 	};
 	unsigned int i = 0;
 
@@ -664,7 +667,8 @@ static void right_arg(struct fuzzer *f, const struct call *call, uint32_t vm, ui
 			set_field(f, field, queue);
 		else if (field->kind == NUM_SYNCS || field->kind == ROOM)
 			set_field(f, field, 1);
-		else if (field->kind == VALUE || field->kind == PREFETCH_FLAGS)
+		else if (field->kind == VALUE || field->kind == PREFETCH_FLAGS ||
+			 field->kind == DEVICE_FD)
 			set_field(f, field, 0);
 	}
 	if (call == &calls[QUERY_ATTRS])
