@@ -60,6 +60,8 @@ IGT_TEST_DESCRIPTION("Ioctls and batches with arguments that are right, nearly r
 #define HANDLES		4
 #define THREADS		4
 #define UNTOUCHED	0xcc
+/* From here on flags are not used for long. */
+#define LATER		0x100u
 /* Enough for each ioctl to have worked and to have failed. */
 #define MIN_CALLS	6000
 
@@ -109,7 +111,7 @@ static const struct call calls[CALLS] = {
 	[VM_CREATE] = {
 		"vm_create", DRM_IOCTL_DEVMEM_VM_CREATE,
 		{ FIELD(vm_create, flags, VM_FLAGS), FIELD(vm_create, vm_id, OUT) },
-		{ ENOSPC, ENOMEM },
+		{ EMFILE, ENOSPC, ENOMEM },
 	},
 	[VM_DESTROY] = {
 		"vm_destroy", DRM_IOCTL_DEVMEM_VM_DESTROY,
@@ -120,7 +122,7 @@ static const struct call calls[CALLS] = {
 		"queue_create", DRM_IOCTL_DEVMEM_QUEUE_CREATE,
 		{ FIELD(queue_create, vm_id, VM), FIELD(queue_create, flags, ZERO),
 		  FIELD(queue_create, queue_id, OUT), FIELD(queue_create, pad, ZERO) },
-		{ ENOENT, ENOSPC, ECANCELED, ENOMEM },
+		{ ENOENT, EMFILE, ENOSPC, ECANCELED, ENOMEM },
 	},
 	[QUEUE_DESTROY] = {
 		"queue_destroy", DRM_IOCTL_DEVMEM_QUEUE_DESTROY,
@@ -420,8 +422,8 @@ static bool must_be_invalid(struct fuzzer *f, const struct call *call)
 	for (field = call->fields; field->kind; field++) {
 		uint64_t value = get_field(f, field);
 
-		if ((field->kind == ZERO && value) || (field->kind == VM_FLAGS && value > 3) ||
-		    (field->kind == PREFETCH_FLAGS && value > 3) ||
+		if ((field->kind == ZERO && value) || (field->kind == VM_FLAGS && value >= LATER) ||
+		    (field->kind == PREFETCH_FLAGS && value >= LATER) ||
 		    (field->kind == NUM_SYNCS && value > DRM_DEVMEM_MAX_SYNCS))
 			return true;
 	}
@@ -619,20 +621,20 @@ static int errno_for(enum field_kind kind)
 static unsigned int values_to_refuse(const struct fuzzer *f, enum field_kind kind, uint64_t *value)
 {
 	static const uint64_t refused[][4] = {
-		[PARAM] = { 8, 1u << 31, ~0u },
+		[PARAM] = { 1000, 1u << 31, ~0u },
 		[ZERO] = { 1, 1u << 31 },
-		[VM_FLAGS] = { 4, 1u << 31 },
+		[VM_FLAGS] = { LATER, 1u << 31 },
 		[VM] = { 0, 0x7fffffff, 0x80000000, ~0u },
 		[QUEUE] = { 0, 0x7fffffff, 0x80000000, ~0u },
 		[BATCH] = { 16, 1, 0xffff800000000000ull, ~0ull },
 		[NUM_SYNCS] = { DRM_DEVMEM_MAX_SYNCS + 1, ~0u },
 		[ADDR] = { 1, 0xffff888000000000ull, 0xfffffffffffff000ull, 1ull << 63 },
 		[LENGTH] = { 0, 1, PAGE + 8, ~0ull },
-		[PREFETCH_FLAGS] = { 4, 1u << 31 },
-		[LOCATION] = { 0, 3, ~0u },
+		[PREFETCH_FLAGS] = { LATER, 1u << 31 },
+		[LOCATION] = { 1000, ~0u },
 		[RESULT] = { 1, 8, ~0ull },
-		[ATTR] = { 4, ~0u },
-		[VALUE] = { 4, ~0u },
+		[ATTR] = { 1000, ~0u },
+		[VALUE] = { 1000, ~0u },
 		[DEVICE_FD] = { 1, 0x7fffffff, ~0u },
 	};
 	unsigned int i = 0;

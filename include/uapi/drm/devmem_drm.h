@@ -110,7 +110,10 @@ struct drm_devmem_get_param {
  * process has, also when the file is used from elsewhere, and fail once it has
  * exited. A child made by fork() needs a VM of its own.
  *
- * Errors: ``ENOSPC`` when the device is out of VM ids, ``ENOMEM``.
+ * A file can have half of what the device has.
+ *
+ * Errors: ``EMFILE`` when the file has that many; ``ENOSPC`` when the device is
+ * out of VM ids; ``ENOMEM``.
  */
 struct drm_devmem_vm_create {
 	/** @flags: in, ``DRM_DEVMEM_VM_*``. */
@@ -134,10 +137,11 @@ struct drm_devmem_vm_destroy {
 /**
  * struct drm_devmem_queue_create - create a queue on a VM
  *
- * Batches of one queue run one after the other; queues run in parallel.
+ * Batches of one queue run one after the other; queues run in parallel. A file
+ * can have half of ``DRM_DEVMEM_PARAM_MAX_QUEUES``.
  *
- * Errors: ``ENOENT``; ``ENOSPC`` when the device is out of queues;
- * ``ECANCELED`` for a banned VM; ``ENOMEM``.
+ * Errors: ``ENOENT``; ``EMFILE`` when the file has that many; ``ENOSPC`` when the
+ * device is out of queues; ``ECANCELED`` for a banned VM; ``ENOMEM``.
  */
 struct drm_devmem_queue_create {
 	/** @vm_id: in. */

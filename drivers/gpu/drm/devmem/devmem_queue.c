@@ -867,14 +867,17 @@ int devmem_queue_create_ioctl(struct drm_device *drm, void *data,
 		goto err_vm;
 	}
 
+	/* Ids are dense, so that their limit is that of queues: others want some too. */
 	mutex_lock(&df->lock);
-	err = xa_alloc(&df->queues, &args->queue_id, q, XA_LIMIT(1, INT_MAX),
-		       GFP_KERNEL);
+	err = xa_alloc(&df->queues, &args->queue_id, q,
+		       XA_LIMIT(1, dm->hw.num_queues / 2), GFP_KERNEL);
 	/* Nobody can use the queue before the lock is released. */
 	q->fault.queue_id = args->queue_id;
 	mutex_unlock(&df->lock);
-	if (err)
+	if (err) {
 		failed = q;
+		err = err == -EBUSY ? -EMFILE : err;
+	}
 out_exit:
 	drm_dev_exit(idx);
 	/* May wait for devmem_queue_unplug(), which waits for the line above. */

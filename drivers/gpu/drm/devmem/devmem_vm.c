@@ -257,11 +257,15 @@ int devmem_vm_create_ioctl(struct drm_device *drm, void *data,
 		goto out;
 	}
 
+	/* Ids are dense, so that their limit is that of VMs: others want some too. */
 	mutex_lock(&df->lock);
-	err = xa_alloc(&df->vms, &args->vm_id, vm, XA_LIMIT(1, INT_MAX), GFP_KERNEL);
+	err = xa_alloc(&df->vms, &args->vm_id, vm,
+		       XA_LIMIT(1, vm->dm->hw.num_vmids / 2), GFP_KERNEL);
 	mutex_unlock(&df->lock);
-	if (err)
+	if (err) {
 		devmem_vm_put(vm);
+		err = err == -EBUSY ? -EMFILE : err;
+	}
 out:
 	drm_dev_exit(idx);
 	return err;
