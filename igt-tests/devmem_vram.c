@@ -37,6 +37,15 @@
  * SUBTEST: stale-data
  * Description: New memory on the device does not show what another process had there
  *
+ * SUBTEST: stale-part
+ * Description: Neither GPU nor CPU finds old data beside the few pages that a chunk holds
+ *
+ * SUBTEST: stale-page-table
+ * Description: What was in device memory is never taken for translations
+ *
+ * SUBTEST: stale-ring
+ * Description: What was in device memory is never taken for work of a queue
+ *
  * SUBTEST: comes-back-after-%s
  * Description: No device memory is lost when a process ends by %arg[1]
  *
@@ -167,17 +176,33 @@ static void test_one_batch_too_large(void)
 }
 
 /* Use so much memory on the device that nothing else fits. */
-static void fill_vram(void)
+static void fill_vram_with(uint64_t value)
 {
 	const size_t size = vram_size;
 	char *p = igt_devmem_anon_alloc(size);
 	unsigned int i;
 
 	for (i = 0; i < size / (2 * MIB); i++) {
-		igt_devmem_fill(&d.batch, chunk_at(p, i), ~0ull, 8, 2 * MIB);
+		igt_devmem_fill(&d.batch, chunk_at(p, i), value, 8, 2 * MIB);
 		igt_devmem_run(&d);
 	}
 	igt_devmem_anon_free(p, size);
+}
+
+static void fill_vram(void)
+{
+	fill_vram_with(~0ull);
+}
+
+/* Another process leaves @value all over the device memory. */
+static void plant(uint64_t value)
+{
+	igt_fork(child, 1) {
+		igt_devmem_init(&d, drm_reopen_driver(d.fd), 0);
+		fill_vram_with(value);
+	}
+	igt_waitchildren();
+	igt_assert(igt_devmem_vram_comes_back(d.fd, vram_free - SLACK));
 }
 
 /*
@@ -321,6 +346,105 @@ static void test_stale_data(void)
 	}
 	igt_devmem_anon_free(p, size);
 	igt_devmem_shared_free(copy, 2 * MIB);
+}
+
+/* No word of it is what was planted. */
+static void expect_clean(const uint64_t *words, size_t size, const char *who)
+{
+	size_t i;
+
+	for (i = 0; i < size / 8; i++)
+		igt_assert_f(words[i] != PATTERN, "%s finds old data in word %zu\n", who, i);
+}
+
+/*
+ * Chunks of which only a part can be used: the end of a mapping, holes, pages that
+ * are there already beside such that are not.
+ */
+static void test_stale_part(void)
+{
+	static const size_t pages[] = { 1, 2, 3, 15, 16, 17, 31, 33, 255, 257, 511 };
+	uint64_t *copy = igt_devmem_shared_alloc(2 * MIB);
+	size_t i, at;
+
+	plant(PATTERN);
+	for (i = 0; i < ARRAY_SIZE(pages); i++) {
+		const size_t size = pages[i] * PAGE;
+		char *p = igt_devmem_anon_alloc(size);
+
+		/* Some the CPU has touched, some nobody. */
+		for (at = 0; at < size; at += 3 * PAGE)
+			p[at] = 1;
+		/* A byte at the end makes the whole of it migrate. */
+		igt_devmem_store(&d.batch, p + size - 1, 1, 1);
+		igt_devmem_copy(&d.batch, copy, p, size);
+		igt_devmem_run(&d);
+		igt_assert_lt(0, igt_devmem_count(&d, p, size, DRM_DEVMEM_LOCATION_DEVICE));
+		expect_clean(copy, size, "the GPU");
+		expect_clean((uint64_t *)p, size, "the CPU");
+		for (at = 0; at < size; at += PAGE) {
+			igt_assert_eq(p[at], at % (3 * PAGE) == 0);
+			igt_devmem_expect_words(p + at + 8, 0, PAGE - 16);
+		}
+		igt_devmem_anon_free(p, size);
+	}
+	igt_devmem_shared_free(copy, 2 * MIB);
+}
+
+/* A valid leaf for writing of the first page of device memory, see docs/gpu.rst */
+#define PTE_OF_VRAM	0x7ull
+
+static void test_stale_page_table(void)
+{
+	const size_t size = 8 * MIB;
+	char *p;
+	size_t at;
+
+	plant(PTE_OF_VRAM);
+	p = igt_devmem_anon_alloc(size);
+	/* Page tables for the surroundings; what lies between is mapped nowhere. */
+	for (at = 0; at < size; at += 2 * MIB) {
+		igt_devmem_poke(&d, p + at, at);
+		igt_assert_eq(munmap(p + at + PAGE, 2 * MIB - PAGE), 0);
+	}
+	for (at = PAGE; at < size; at += 37 * PAGE) {
+		if (at % (2 * MIB) == 0)
+			continue;
+		igt_devmem_load(&d.batch, 1, p + at, 8);
+		igt_assert_eq(__igt_devmem_run(&d), DRM_DEVMEM_ERROR_FAULT);
+		igt_devmem_store(&d.batch, p + at, 0, 8);
+		igt_assert_eq(__igt_devmem_run(&d), DRM_DEVMEM_ERROR_FAULT);
+	}
+	for (at = 0; at < size; at += 2 * MIB)
+		igt_assert_eq_u64(*(uint64_t *)(p + at), at);
+	igt_devmem_anon_free(p, size);
+}
+
+/* The address of a batch that leaves a trace, all over what may become a ring */
+static void test_stale_ring(void)
+{
+	uint64_t *trace = igt_devmem_shared_alloc(PAGE);
+	struct igt_devmem_batch b;
+	uint32_t queues[8], i;
+
+	igt_devmem_batch_init(&b, 4);
+	igt_devmem_store(&b, trace, PATTERN, 8);
+	igt_devmem_end(&b);
+	plant((uintptr_t)b.cmds);
+	for (i = 0; i < ARRAY_SIZE(queues); i++)
+		queues[i] = igt_devmem_queue_create(d.fd, d.vm);
+	/* One job each, after which a ring that is read too far would go on. */
+	for (i = 0; i < ARRAY_SIZE(queues); i++) {
+		struct igt_devmem other = d;
+
+		other.queue = queues[i];
+		igt_devmem_run(&other);
+	}
+	igt_assert_eq_u64(*trace, 0);
+	for (i = 0; i < ARRAY_SIZE(queues); i++)
+		igt_devmem_queue_destroy(d.fd, queues[i]);
+	igt_devmem_batch_fini(&b);
+	igt_devmem_shared_free(trace, PAGE);
 }
 
 enum ending { CLOSE, EXIT, EXEC };
@@ -473,6 +597,10 @@ static const struct {
 	  test_evict_while_used },
 	{ "stale-data", "Device memory is cleared before another process gets it", SMALL,
 	  test_stale_data },
+	{ "stale-part", "Parts of chunks are cleared before another process gets them", SMALL,
+	  test_stale_part },
+	{ "stale-page-table", "Page tables begin empty", SMALL, test_stale_page_table },
+	{ "stale-ring", "Rings begin empty", SMALL, test_stale_ring },
 	{ "comes-back-after-close", "Closing the device leaves the data with the process", SMALL,
 	  test_comes_back_after_close },
 	{ "comes-back-after-exit", "An exit frees device memory", SMALL,
