@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: MIT
+/* Copyright (c) 2026 devmem developers */
+
+/**
+ * TEST: devmem memcg
+ * Category: Core
+ * Mega feature: SVM
+ * Sub-category: Memory control groups
+ * Description: Memory on the device counts for a group, and a group's limit holds
+ *
+ * SUBTEST: charge
+ * Description: Memory that moves to the device and back stays charged until it is freed
+ *
+ * SUBTEST: charge-gpu-first
+ * Description: Memory that the GPU touches first is charged to the group of the process
+ *
+ * SUBTEST: limit
+ * Description: With a good part of the limit on the device the rest is swapped
+ *
+ * SUBTEST: limit-evict
+ * Description: The GPU uses more memory than group and device may have together
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "drmtest.h"
+#include "igt_core.h"
+#include "lib/igt_devmem.h"
+
+IGT_TEST_DESCRIPTION("Memory on the device counts for a control group");
+
+#define MIB		(1024 * 1024ul)
+#define PATTERN		0xa5a6a7a8a9aaabacull
+#define CGROUPS		"/sys/fs/cgroup/"
+#define GROUP		CGROUPS "devmem-test"
+
+/* Page tables, the stock of each CPU, and what else a process has */
+#define SLACK		(2 * MIB)
+
+static struct igt_devmem d;
+
+static uint64_t read_value(const char *name)
+{
+	char path[128], text[64] = {};
+	int fd;
+
+	snprintf(path, sizeof(path), GROUP "/%s", name);
+	fd = open(path, O_RDONLY);
+	igt_require_f(fd >= 0, "no %s\n", path);
+	igt_assert_lt(0, read(fd, text, sizeof(text) - 1));
+	close(fd);
+	return strtoull(text, NULL, 0);
+}
+
+static void remove_group(int sig)
+{
+	rmdir(GROUP);
+}
+
+static void make_group(const char *limit)
+{
+	igt_require_f(igt_devmem_write_file(CGROUPS "cgroup.subtree_control", "+memory"),
+		      "no memory control groups\n");
+	igt_require(!mkdir(GROUP, 0755) || errno == EEXIST);
+	igt_install_exit_handler(remove_group);
+	igt_assert(igt_devmem_write_file(GROUP "/memory.max", limit));
+}
+
+/* In a child: what it allocates from here on counts for the group. */
+static void join_group(void)
+{
+	igt_assert(igt_devmem_write_file(GROUP "/cgroup.procs", "0"));
+	igt_devmem_init(&d, drm_reopen_driver(d.fd), 0);
+}
+
+static void expect_charge(uint64_t before, uint64_t size)
+{
+	uint64_t now = read_value("memory.current");
+
+	igt_debug("charged %llu, before %llu\n", (unsigned long long)now,
+		  (unsigned long long)before);
+	igt_assert_lte_u64(before + size, now + SLACK);
+	igt_assert_lte_u64(now, before + size + SLACK);
+}
+
+static void test_charge(bool gpu_first)
+{
+	const size_t size = 16 * MIB;
+
+	make_group("max");
+	igt_fork(child, 1) {
+		uint64_t before, *p;
+
+		join_group();
+		p = igt_devmem_anon_alloc(size);
+		before = read_value("memory.current");
+		if (!gpu_first) {
+			memset(p, 1, size);
+			expect_charge(before, size);
+		}
+		igt_devmem_set(&d, p, PATTERN, size);
+		expect_charge(before, size);
+		igt_devmem_expect_words(p, PATTERN, size);
+		expect_charge(before, size);
+		igt_devmem_set(&d, p, PATTERN, size);
+		igt_devmem_anon_free(p, size);
+		expect_charge(before, 0);
+	}
+	igt_waitchildren();
+}
+
+static void test_limit(void)
+{
+	const size_t size = 12 * MIB, more = 32 * MIB;
+
+	igt_devmem_require_swap();
+	make_group("24M");
+	igt_fork(child, 1) {
+		uint64_t *p, *q, i;
+
+		join_group();
+		p = igt_devmem_anon_alloc(size);
+		q = igt_devmem_anon_alloc(more);
+		igt_devmem_set(&d, p, PATTERN, size);
+		for (i = 0; i < more / 8; i++)
+			q[i] = i;
+		igt_assert_lt_u64(0, read_value("memory.swap.current"));
+		igt_assert_lte_u64(read_value("memory.current"), 24 * MIB);
+		igt_assert(igt_devmem_location_is(&d, p, size, DRM_DEVMEM_LOCATION_DEVICE));
+		/* The GPU swaps in, the CPU brings back. */
+		igt_devmem_atomic(&d.batch, DRM_DEVMEM_ATOMIC_ADD, 0, q, 1, 8);
+		igt_devmem_run(&d);
+		q[0]--;
+		for (i = 0; i < more / 8; i++)
+			igt_assert_eq_u64(q[i], i);
+		igt_devmem_expect_words(p, PATTERN, size);
+	}
+	igt_waitchildren();
+}
+
+static void test_limit_evict(void)
+{
+	const size_t size = 32 * MIB;
+
+	igt_devmem_require_swap();
+	make_group("24M");
+	igt_devmem_reload("vram_size=8 job_timeout_ms=100000");
+	d.fd = igt_devmem_open();
+	igt_fork(child, 1) {
+		uint64_t *p;
+		size_t i;
+
+		join_group();
+		p = igt_devmem_anon_alloc(size);
+		for (i = 0; i < size; i += 2 * MIB) {
+			igt_devmem_fill(&d.batch, (char *)p + i, PATTERN + i, 8, 2 * MIB);
+			igt_devmem_run(&d);
+		}
+		igt_assert_lt_u64(0, igt_devmem_stats(d.fd, d.vm).evicted_bytes);
+		igt_assert_lte_u64(read_value("memory.current"), 24 * MIB);
+		for (i = 0; i < size; i += 2 * MIB)
+			igt_devmem_expect_words((char *)p + i, PATTERN + i, 2 * MIB);
+	}
+	igt_waitchildren();
+	drm_close_driver(d.fd);
+}
+
+int igt_main()
+{
+	igt_fixture() {
+		d.fd = igt_devmem_open();
+		igt_require(igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_HAS_DEVICE_MEMORY));
+	}
+
+	igt_describe("Memory on the device is charged");
+	igt_subtest("charge")
+		test_charge(false);
+
+	igt_describe("Memory that only the GPU has touched is charged");
+	igt_subtest("charge-gpu-first")
+		test_charge(true);
+
+	igt_describe("A limit holds with memory on the device");
+	igt_subtest("limit")
+		test_limit();
+
+	igt_fixture()
+		drm_close_driver(d.fd);
+
+	igt_describe("A limit holds while memory is evicted");
+	igt_subtest("limit-evict")
+		test_limit_evict();
+
+	igt_fixture()
+		igt_devmem_restore();
+}
