@@ -59,6 +59,9 @@
  * SUBTEST: proc-pagemap
  * Description: Looking into /proc/self/pagemap does not bring memory back
  *
+ * SUBTEST: pagemap-scan
+ * Description: PAGEMAP_SCAN reports each page on the device, as swapped, and moves none
+ *
  * SUBTEST: proc-smaps
  * Description: Memory on the device counts as resident in /proc/self/smaps
  *
@@ -79,6 +82,9 @@
  *
  * SUBTEST: vmsplice
  * Description: Memory in a pipe is used in place
+ *
+ * SUBTEST: io-uring
+ * Description: Registered buffers of io_uring are read and written by files and the GPU
  *
  * SUBTEST: ksm
  * Description: A GPU write to a merged page is seen at one address only
@@ -142,6 +148,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <linux/io_uring.h>
 #include <linux/userfaultfd.h>
 #include <poll.h>
 #include <pthread.h>
@@ -650,6 +657,71 @@ static long smaps_value(const void *addr, const char *key)
 	return value;
 }
 
+/* The interface of <linux/fs.h>, which older systems do not have */
+struct pm_region {
+	uint64_t start;
+	uint64_t end;
+	uint64_t categories;
+};
+
+struct pm_scan {
+	uint64_t size;
+	uint64_t flags;
+	uint64_t start;
+	uint64_t end;
+	uint64_t walk_end;
+	uint64_t vec;
+	uint64_t vec_len;
+	uint64_t max_pages;
+	uint64_t category_inverted;
+	uint64_t category_mask;
+	uint64_t category_anyof_mask;
+	uint64_t return_mask;
+};
+
+#define PM_SCAN		_IOWR('f', 16, struct pm_scan)
+#define PM_PRESENT	0x08
+#define PM_SWAPPED	0x10
+
+/* How many pages of the range have one of the categories */
+static size_t scan_pages(int fd, const void *p, size_t size, uint64_t categories)
+{
+	struct pm_region regions[32] = {};
+	struct pm_scan scan = {
+		.size = sizeof(scan), .start = (uintptr_t)p, .end = (uintptr_t)p + size,
+		.vec = (uintptr_t)regions, .vec_len = ARRAY_SIZE(regions),
+		.category_anyof_mask = categories, .return_mask = categories,
+	};
+	size_t pages = 0;
+	int i, count = ioctl(fd, PM_SCAN, &scan);
+
+	igt_require_f(count >= 0 || errno != ENOTTY, "no PAGEMAP_SCAN\n");
+	igt_assert_lte(0, count);
+	for (i = 0; i < count; i++)
+		pages += (regions[i].end - regions[i].start) / PAGE;
+	return pages;
+}
+
+static void test_pagemap_scan(void)
+{
+	const size_t size = 2 * MIB + SIZE;
+	uint64_t *p = device_alloc(size);
+	int fd = open("/proc/self/pagemap", O_RDONLY);
+
+	igt_assert_fd(fd);
+	igt_assert_eq(scan_pages(fd, p, size, PM_SWAPPED), size / PAGE);
+	igt_assert_eq(scan_pages(fd, p, size, PM_PRESENT), 0);
+	igt_assert(on_device(p, size));
+	/* The small ones come back, the large one stays. */
+	igt_devmem_expect_words(p + 2 * MIB / 8, PATTERN, SIZE);
+	igt_assert_eq(scan_pages(fd, p, size, PM_SWAPPED), 2 * MIB / PAGE);
+	igt_assert_eq(scan_pages(fd, p, size, PM_PRESENT), SIZE / PAGE);
+	igt_assert(on_device(p, 2 * MIB));
+	close(fd);
+	check_usable(p, size);
+	igt_devmem_anon_free(p, size);
+}
+
 static void test_proc_smaps(void)
 {
 	uint64_t *p = device_alloc(SIZE);
@@ -841,6 +913,92 @@ static long ksm_shared(void)
 	if (file)
 		fclose(file);
 	return pages;
+}
+
+/**
+ * struct ring - an io_uring
+ * @fd: its file
+ * @params: of it
+ * @rings: both rings
+ * @sqes: what is submitted
+ */
+struct ring {
+	int fd;
+	struct io_uring_params params;
+	char *rings;
+	struct io_uring_sqe *sqes;
+};
+
+static void init_ring(struct ring *r)
+{
+	memset(r, 0, sizeof(*r));
+	r->fd = syscall(SYS_io_uring_setup, 1, &r->params);
+	igt_require_f(r->fd >= 0, "no io_uring: %s\n", strerror(errno));
+	igt_require(r->params.features & IORING_FEAT_SINGLE_MMAP);
+	r->rings = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, r->fd, IORING_OFF_SQ_RING);
+	r->sqes = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, r->fd, IORING_OFF_SQES);
+	igt_assert(r->rings != MAP_FAILED && (void *)r->sqes != MAP_FAILED);
+}
+
+static uint32_t *ring_word(struct ring *r, uint32_t offset)
+{
+	return (uint32_t *)(r->rings + offset);
+}
+
+/* Transfer a registered buffer and wait for it. */
+static void transfer(struct ring *r, int opcode, int file, void *p, size_t size)
+{
+	uint32_t *tail = ring_word(r, r->params.sq_off.tail);
+	uint32_t *head = ring_word(r, r->params.cq_off.head);
+	struct io_uring_cqe *cqe;
+
+	r->sqes[0] = (struct io_uring_sqe){
+		.opcode = opcode, .fd = file, .addr = (uintptr_t)p, .len = size,
+	};
+	*ring_word(r, r->params.sq_off.array) = 0;
+	__atomic_store_n(tail, *tail + 1, __ATOMIC_RELEASE);
+	igt_assert_eq(syscall(SYS_io_uring_enter, r->fd, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0), 1);
+	cqe = (struct io_uring_cqe *)(r->rings + r->params.cq_off.cqes);
+	cqe += *head & *ring_word(r, r->params.cq_off.ring_mask);
+	igt_assert_eq(cqe->res, size);
+	__atomic_store_n(head, *head + 1, __ATOMIC_RELEASE);
+}
+
+static void test_io_uring(void)
+{
+	uint64_t *p = device_alloc(SIZE), *copy = igt_devmem_shared_alloc(SIZE);
+	struct iovec buffer = { p, SIZE };
+	int file = syscall(SYS_memfd_create, "devmem", 0);
+	struct ring r;
+
+	igt_assert_fd(file);
+	init_ring(&r);
+	igt_assert_eq(syscall(SYS_io_uring_register, r.fd, IORING_REGISTER_BUFFERS, &buffer, 1), 0);
+	igt_assert(in_system(p, SIZE));
+	igt_devmem_fill(&d.batch, p, 3, 8, SIZE);
+	igt_devmem_run(&d);
+	igt_assert(in_place(p, SIZE));
+
+	/* What the GPU wrote goes to the file, and what is in a file to the GPU. */
+	transfer(&r, IORING_OP_WRITE_FIXED, file, p, SIZE);
+	igt_assert_eq(pread(file, copy, SIZE, 0), SIZE);
+	igt_devmem_expect_words(copy, 3, SIZE);
+	memset(copy, 5, SIZE);
+	igt_assert_eq(pwrite(file, copy, SIZE, 0), SIZE);
+	transfer(&r, IORING_OP_READ_FIXED, file, p, SIZE);
+	igt_assert_eq_u64(igt_devmem_peek(&d, p + SIZE / 8 - 1), 0x0505050505050505ull);
+	igt_devmem_expect_words(p, 0x0505050505050505ull, SIZE);
+
+	igt_assert_eq(syscall(SYS_io_uring_register, r.fd, IORING_UNREGISTER_BUFFERS, NULL, 0), 0);
+	munmap(r.rings, PAGE);
+	munmap(r.sqes, PAGE);
+	close(r.fd);
+	close(file);
+	forget_translations(p, SIZE);
+	igt_devmem_set(&d, p, PATTERN, SIZE);
+	check_usable(p, SIZE);
+	igt_devmem_shared_free(copy, SIZE);
+	igt_devmem_anon_free(p, SIZE);
 }
 
 static void test_ksm(void)
@@ -1320,6 +1478,7 @@ static const struct igt_devmem_subtest tests[] = {
 	{ "userfaultfd-kill", "The GPU's wait keeps nobody from dying",
 	  test_userfaultfd_kill },
 	{ "proc-pagemap", "Looking at page tables moves nothing", test_proc_pagemap },
+	{ "pagemap-scan", "Scanning page tables moves nothing", test_pagemap_scan },
 	{ "proc-smaps", "Memory on the device counts as resident", test_proc_smaps },
 	{ "proc-mem", "/proc/self/mem brings memory back", test_proc_mem },
 	{ "process-vm-writev", "Another process can write", test_process_vm_writev },
@@ -1327,6 +1486,7 @@ static const struct igt_devmem_subtest tests[] = {
 	{ "o-direct", "Block devices can read and write", test_o_direct },
 	{ "pin-longterm", "Pinned memory stays", test_pin_longterm },
 	{ "vmsplice", "Memory in a pipe stays", test_vmsplice },
+	{ "io-uring", "Registered buffers stay", test_io_uring },
 	{ "ksm", "Merged pages are copied before a GPU write", test_ksm },
 	{ "vdso", "The vDSO is read-only", test_vdso },
 	{ "vvar", "Data of the vDSO is read-only", test_vvar },

@@ -39,6 +39,7 @@
  * @mprotect:		the memory becomes read-only
  * @fork:		the process forks
  * @kill:		the process is killed
+ * @reap:		the process is killed and its memory taken away before it ends
  *
  * SUBTEST: %s-at-evict
  * Description: %arg[1] while the memory is about to be evicted for another process
@@ -99,12 +100,17 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "drmtest.h"
 #include "igt_core.h"
 #include "lib/igt_devmem.h"
+
+#ifndef SYS_process_mrelease
+#define SYS_process_mrelease	448
+#endif
 
 IGT_TEST_DESCRIPTION("The address space changes while the GPU uses it");
 
@@ -364,7 +370,21 @@ static pid_t start_victim(void (*work)(void))
 	return pid;
 }
 
-static void kill_at(const char *point, void (*work)(void))
+/*
+ * The memory of a process that is being killed is taken away before it ends, as the OOM
+ * killer does. drm_gpusvm may refuse that for memory that the GPU has seen.
+ */
+static void reap(pid_t pid)
+{
+	int fd = syscall(SYS_pidfd_open, pid, 0);
+
+	igt_assert_fd(fd);
+	if (syscall(SYS_process_mrelease, fd, 0))
+		igt_assert_eq(errno, EAGAIN);
+	close(fd);
+}
+
+static void kill_at(const char *point, void (*work)(void), bool take_memory)
 {
 	uint64_t before = igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_VRAM_FREE);
 	pid_t pid;
@@ -377,7 +397,10 @@ static void kill_at(const char *point, void (*work)(void))
 	igt_devmem_set_turn(turn, 2);
 	igt_assert(igt_devmem_stop_reached(stop, point));
 	igt_assert_eq(kill(pid, SIGKILL), 0);
-	usleep(50000);
+	if (take_memory)
+		reap(pid);
+	else
+		usleep(50000);
 	igt_devmem_stop_clear(stop, point);
 	igt_assert_eq(waitpid(pid, &status, 0), pid);
 	igt_assert(WIFSIGNALED(status));
@@ -951,7 +974,7 @@ static void stop_subtests(void)
 		}
 		igt_describe("The end of the process in the middle of a GPU fault");
 		igt_subtest_f("kill-at-%s", points[j].name)
-			kill_at(points[j].name, gpu_stores);
+			kill_at(points[j].name, gpu_stores, false);
 	}
 
 	for (i = 0; i < ARRAY_SIZE(fetch_changes); i++) {
@@ -961,7 +984,11 @@ static void stop_subtests(void)
 	}
 	igt_describe("The end of the process in the middle of a CPU fault");
 	igt_subtest("kill-at-copy-to-system")
-		kill_at("copy-to-system", cpu_fetches);
+		kill_at("copy-to-system", cpu_fetches, false);
+
+	igt_describe("A process loses its memory while it fetches memory from the device");
+	igt_subtest("reap-at-copy-to-system")
+		kill_at("copy-to-system", cpu_fetches, true);
 
 	/* The first five changes take something away. */
 	for (i = 0; i < 5; i++) {
