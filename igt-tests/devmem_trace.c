@@ -460,7 +460,7 @@ static void test_debugfs_attributes(void)
 
 	igt_devmem_madvise(d.fd, d.vm, p + PAGE, PAGE, DRM_DEVMEM_ATTR_ATOMIC,
 			   DRM_DEVMEM_ATOMIC_CPU);
-	igt_assert(debugfs_has("attributes %#lx-%#lx preferred 0 migration 0 atomic 3\n",
+	igt_assert(debugfs_has("attributes %#lx-%#lx preferred 0 device 0 migration 0 atomic 3\n",
 			       start + PAGE, start + 2 * PAGE));
 	igt_devmem_anon_free(p, 2 * PAGE);
 }
