@@ -119,6 +119,7 @@
  * @mremap-part:	loses its middle to another address
  * @dontneed-part:	loses its middle
  * @mprotect-part:	becomes read-only in its middle
+ * @fault-middle:	is mapped by pages and read by the CPU in its middle first
  *
  * SUBTEST: mixed-pages
  * Description: One GPU access to pages in swap, on the device, of zeros, and none
@@ -1256,6 +1257,21 @@ static void test_thp_mprotect_part(void)
 	igt_devmem_anon_free(p, 2 * MIB);
 }
 
+/* The CPU's fault splits the folio, and the page it wants gets one of its own. */
+static void test_thp_fault_middle(void)
+{
+	char *p = huge_on_device();
+
+	igt_assert_eq(mprotect(p + PART, PAGE, PROT_READ), 0);
+	igt_assert_eq(mprotect(p + PART, PAGE, PROT_READ | PROT_WRITE), 0);
+	igt_assert(on_device(p, 2 * MIB));
+	igt_devmem_expect_words(p + MIB, PATTERN, PAGE);
+	igt_assert(in_system(p, 2 * MIB));
+	igt_devmem_expect_words(p, PATTERN, 2 * MIB);
+	check_usable((uint64_t *)p, 2 * MIB);
+	igt_devmem_anon_free(p, 2 * MIB);
+}
+
 /* Pages by turns: in swap, on the device, zero page, never touched */
 static void test_mixed_pages(void)
 {
@@ -1499,6 +1515,8 @@ static const struct igt_devmem_subtest tests[] = {
 	{ "thp-mremap-part", "A huge page can be moved in parts", test_thp_mremap_part },
 	{ "thp-dontneed-part", "A huge page can be discarded in parts", test_thp_dontneed_part },
 	{ "thp-mprotect-part", "A huge page can be protected in parts", test_thp_mprotect_part },
+	{ "thp-fault-middle", "A huge page comes back by a fault in its middle",
+	  test_thp_fault_middle },
 	{ "mixed-pages", "Pages of all kinds next to each other", test_mixed_pages },
 	{ "hugetlb-shared", "Shared huge pages are shared", test_hugetlb_shared },
 	{ "spawn", "Starting programs does not disturb", test_spawn },
