@@ -4,6 +4,7 @@
 #include <drm/drm_drv.h>
 #include <drm/drm_print.h>
 #include <kunit/visibility.h>
+#include <linux/delay.h>
 #include <linux/ktime.h>
 
 #include "devmem_device.h"
@@ -189,6 +190,9 @@ int devmem_vram_evict_all(struct devmem_device *dm)
 		devmem_vram_release_all(&dm->vram);
 		if (err == -ENOSPC)
 			return 0;
+		/* Somebody is about to move the pages, to a peer for example. */
+		if (err)
+			fsleep(USEC_PER_MSEC);
 	} while (!err || tries--);
 	return -EBUSY;
 }
