@@ -241,12 +241,17 @@ static bool is_on_device(struct igt_devmem *d, char *mem, size_t size)
 {
 	uintptr_t start = (uintptr_t)mem & ~(PAGE - 1);
 	uintptr_t end = ((uintptr_t)mem + size + PAGE - 1) & ~(PAGE - 1);
+	const struct drm_devmem_prefetch args = {
+		.vm_id = d->vm, .addr = start, .length = end - start,
+		.location = DRM_DEVMEM_LOCATION_DEVICE,
+	};
 	int tries;
 
-	for (tries = 0; tries < 5; tries++) {
+	for (tries = 0; tries < 20; tries++) {
 		if (igt_devmem_location_is(d, mem, size, DRM_DEVMEM_LOCATION_DEVICE))
 			return true;
-		igt_devmem_prefetch(d, (void *)start, end - start, DRM_DEVMEM_LOCATION_DEVICE, 0);
+		igt_assert_eq(__igt_devmem_prefetch(d->fd, &args), 0);
+		usleep(50000);
 	}
 	return false;
 }
