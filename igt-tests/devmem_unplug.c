@@ -540,7 +540,7 @@ static void at_point(const char *point)
 	unplug();
 	if (by_cpu)
 		pthread_join(thread, NULL);
-	close(stop);
+	igt_devmem_stop_close(stop);
 	forget(&d);
 	/* The GPU's addition was made or not; the CPU's was, and nothing else changed. */
 	if (by_cpu)

@@ -598,6 +598,7 @@ uint64_t igt_devmem_violations(int fd)
 }
 
 static int stop_file = -1;
+static bool stop_handler;
 
 static void stop_write(int stop, char sign, const char *point)
 {
@@ -622,20 +623,28 @@ static unsigned int stop_waiting(int stop, const char *point)
 	igt_assert_f(false, "the driver has no stop point %s\n", point);
 }
 
-static void stop_clear_all(int sig)
+/* Also what a test that failed has left set. */
+void igt_devmem_stop_close(int stop)
 {
 	char text[512] = {}, name[32], *line;
 
-	if (pread(stop_file, text, sizeof(text) - 1, 0) <= 0)
+	if (pread(stop, text, sizeof(text) - 1, 0) <= 0)
 		return;
 	for (line = text; line && *line; line = strchr(line, '\n'), line += !!line) {
 		name[0] = '-';
 		if (sscanf(line, "%30s", name + 1) == 1 &&
-		    write(stop_file, name, strlen(name)) < 0)
+		    write(stop, name, strlen(name)) < 0)
 			break;
 	}
-	/* An open file keeps the module, which another handler may want to unload. */
-	close(stop_file);
+	/* An open file keeps the module, which an exit handler may want to unload. */
+	close(stop);
+	if (stop == stop_file)
+		stop_file = -1;
+}
+
+static void stop_at_exit(int sig)
+{
+	igt_devmem_stop_close(stop_file);
 }
 
 int igt_devmem_stop_open(int fd)
@@ -643,8 +652,9 @@ int igt_devmem_stop_open(int fd)
 	int stop = igt_debugfs_open(fd, "stop", O_RDWR);
 
 	igt_assert_fd(stop);
-	if (stop_file < 0)
-		igt_install_exit_handler(stop_clear_all);
+	if (!stop_handler)
+		igt_install_exit_handler(stop_at_exit);
+	stop_handler = true;
 	stop_file = stop;
 	return stop;
 }

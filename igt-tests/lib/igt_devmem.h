@@ -169,10 +169,12 @@ uint64_t igt_devmem_violations(int fd);
 
 /*
  * Stop points of the driver: who gets to a point that is set waits until it is
- * cleared. All of @fd's device are cleared when the test exits. Nothing here uses
- * the heap or changes the address space, which a thread that waits may have locked.
+ * cleared. Closing clears all of @fd's device, and so does the end of the test.
+ * Nothing here uses the heap or changes the address space, which a thread that waits
+ * may have locked.
  */
 int igt_devmem_stop_open(int fd);
+void igt_devmem_stop_close(int stop);
 void igt_devmem_stop_set(int stop, const char *point);
 void igt_devmem_stop_clear(int stop, const char *point);
 /* Wait until somebody waits at @point; false if nobody comes within seconds. */

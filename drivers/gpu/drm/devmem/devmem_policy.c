@@ -528,9 +528,10 @@ void devmem_policy_print(struct devmem_vm *vm, struct drm_printer *p)
 	struct drm_devmem_attrs attrs;
 
 	mutex_lock(&vm->policy.lock);
-	while (devmem_policy_next(&vm->policy, &start, end, &attrs))
-		drm_printf(p, "  attributes %#llx-%#llx preferred %u device %u migration %u atomic %u\n",
-			   attrs.start, attrs.end, attrs.preferred, attrs.device,
-			   attrs.migration, attrs.atomic);
+	while (devmem_policy_next(&vm->policy, &start, end, &attrs)) {
+		drm_printf(p, "  attributes %#llx-%#llx preferred %u device %u",
+			   attrs.start, attrs.end, attrs.preferred, attrs.device);
+		drm_printf(p, " migration %u atomic %u\n", attrs.migration, attrs.atomic);
+	}
 	mutex_unlock(&vm->policy.lock);
 }
