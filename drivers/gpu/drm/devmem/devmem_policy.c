@@ -337,8 +337,10 @@ static int devmem_policy_value(struct devmem_vm *vm, const struct drm_devmem_mad
 		return 0;
 	}
 	err = devmem_policy_add_device(&vm->policy, dpagemap, &number);
+	if (err)
+		return err;
 	*value |= number << DEVMEM_POLICY_BITS;
-	return err;
+	return 0;
 }
 
 static int devmem_policy_madvise(struct devmem_vm *vm, const struct drm_devmem_madvise *args)
