@@ -43,7 +43,6 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "drmtest.h"
@@ -234,19 +233,11 @@ static int64_t deadline;
 static uint32_t *bad;
 
 /*
- * Random numbers: a counter that is scrambled
+ * Random numbers
  */
-static uint64_t scramble(uint64_t x)
-{
-	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
-	x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
-	return x ^ (x >> 31);
-}
-
 static uint64_t any(struct fuzzer *f)
 {
-	f->random += 0x9e3779b97f4a7c15ull;
-	return scramble(f->random);
+	return igt_devmem_random(&f->random);
 }
 
 static uint64_t below(struct fuzzer *f, uint64_t limit)
@@ -555,7 +546,7 @@ static void init_fuzzer(struct fuzzer *f, int fd, unsigned int id)
 
 	memset(f, 0, sizeof(*f));
 	f->fd = fd;
-	f->random = scramble(option.seed ^ scramble(1 + id));
+	f->random = igt_devmem_random_start(option.seed, 1 + id);
 	f->nothing = igt_devmem_anon_alloc(PAGE);
 	f->nothing = (char *)mmap(f->nothing - PAGE, PAGE, PROT_READ | PROT_WRITE,
 				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) + PAGE;
@@ -974,7 +965,7 @@ static void fork_round(struct fuzzer *f, unsigned int round)
 		pids[i] = fork();
 		igt_assert_lte(0, pids[i]);
 		if (!pids[i]) {
-			f->random = scramble(option.seed ^ scramble(round * 8 + i + 1));
+			f->random = igt_devmem_random_start(option.seed, round * 8 + i + 1);
 			for (;;)
 				random_call(f);
 		}
@@ -1070,7 +1061,7 @@ int igt_main_args("", long_options, help, handle_option, NULL)
 
 	igt_fixture() {
 		if (!option.seed)
-			option.seed = scramble(getpid() + 65536 * time(NULL)) >> 32;
+			option.seed = igt_devmem_new_seed();
 	}
 
 	for (i = 0; i < ARRAY_SIZE(tests); i++) {

@@ -43,7 +43,6 @@
 #include <stdarg.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "drmtest.h"
@@ -207,19 +206,11 @@ static uint64_t *private_counters;
 static int64_t deadline;
 
 /*
- * Random numbers: a counter that is scrambled
+ * Random numbers
  */
-static uint64_t scramble(uint64_t x)
-{
-	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
-	x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
-	return x ^ (x >> 31);
-}
-
 static uint64_t random_word(struct worker *w)
 {
-	w->random += 0x9e3779b97f4a7c15ull;
-	return scramble(w->random);
+	return igt_devmem_random(&w->random);
 }
 
 static uint64_t random_below(struct worker *w, uint64_t limit)
@@ -242,7 +233,7 @@ static void random_bytes(struct worker *w, uint8_t *to, size_t length)
 /* What is in the arena before the first operation. */
 static uint64_t initial_word(size_t offset)
 {
-	return scramble(option.seed + offset);
+	return igt_devmem_scramble(option.seed + offset);
 }
 
 /*
@@ -309,7 +300,8 @@ static void note(struct worker *w, const char *name, struct piece span, uint64_t
 		.number = o->operations, .name = name,
 		.offset = span.offset, .length = span.length, .value = value,
 	};
-	o->digest = scramble(o->digest ^ span.offset) + span.length * 31 + value + name[0];
+	o->digest = igt_devmem_scramble(o->digest ^ span.offset) + span.length * 31 + value +
+		    name[0];
 }
 
 static __attribute__((noreturn, format(printf, 2, 3)))
@@ -1062,7 +1054,8 @@ static void init_worker(struct worker *w, uint32_t in_place)
 	size_t i;
 
 	w->vm = device.vm;
-	w->random = scramble(option.seed ^ scramble(1 + w->process * 1000 + w->id));
+	w->random = igt_devmem_random_start(option.seed,
+					    1 + w->process * 1000 + w->id);
 	w->size = w->setup->size / w->setup->threads;
 	w->model = mmap(NULL, w->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	w->state = malloc(w->size / PAGE);
@@ -1315,7 +1308,7 @@ int igt_main_args("", long_options, help, handle_option, NULL)
 
 	igt_fixture() {
 		if (!option.seed)
-			option.seed = scramble(getpid() + 65536 * time(NULL)) >> 32;
+			option.seed = igt_devmem_new_seed();
 	}
 
 	for (i = 0; i < ARRAY_SIZE(setups); i++) {

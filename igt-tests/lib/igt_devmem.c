@@ -499,6 +499,31 @@ void igt_devmem_wait_turn(uint32_t *turn, uint32_t value)
 	igt_assert_f(false, "the other process did not come to turn %u\n", value);
 }
 
+/* The finalizer of splitmix64 */
+uint64_t igt_devmem_scramble(uint64_t x)
+{
+	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
+	x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
+	return x ^ (x >> 31);
+}
+
+uint64_t igt_devmem_random(uint64_t *state)
+{
+	*state += 0x9e3779b97f4a7c15ull;
+	return igt_devmem_scramble(*state);
+}
+
+uint64_t igt_devmem_random_start(uint64_t seed, uint64_t who)
+{
+	return igt_devmem_scramble(seed ^ igt_devmem_scramble(who));
+}
+
+/* Short, because people have to type it. */
+uint64_t igt_devmem_new_seed(void)
+{
+	return igt_devmem_scramble(getpid() + 65536 * time(NULL)) >> 32;
+}
+
 /* Fill d->pages for the pages of the range and return how many they are. */
 static size_t query_pages(struct igt_devmem *d, const void *addr, size_t length)
 {

@@ -150,6 +150,15 @@ void igt_devmem_wait_turn(uint32_t *turn, uint32_t value);
 int64_t igt_devmem_deadline(int64_t ns);
 
 /*
+ * Random numbers: a counter that is scrambled. Threads and processes of one seed
+ * start at places of their own, and the same seed gives the same numbers again.
+ */
+uint64_t igt_devmem_scramble(uint64_t x);
+uint64_t igt_devmem_random(uint64_t *state);
+uint64_t igt_devmem_random_start(uint64_t seed, uint64_t who);
+uint64_t igt_devmem_new_seed(void);
+
+/*
  * Where the pages that hold [@addr, @addr + @length) are. True if for each of
  * them (byte & @mask) is @value; else all of them are printed as a map.
  */
