@@ -799,6 +799,17 @@ static void emit_sweeps(bool zero)
 	igt_devmem_branch(b, 6, DRM_DEVMEM_COMPARE_EQ, 0, outer);
 }
 
+/* A change that comes before the GPU has mapped anything changes nothing for it. */
+static void wait_for_sweep(void)
+{
+	int64_t deadline = igt_devmem_deadline(IGT_DEVMEM_TIMEOUT_NS);
+
+	while (!__atomic_load_n(d.result + 1, __ATOMIC_SEQ_CST)) {
+		igt_assert_f(igt_devmem_deadline(0) < deadline, "the GPU made no sweep\n");
+		usleep(1000);
+	}
+}
+
 /* Start the sweeps again if a hole has ended them, and only then. */
 static void keep_sweeping(const struct loop *loop, uint32_t *errors)
 {
@@ -828,6 +839,7 @@ static void test_loop(const struct loop *loop, uint32_t vm_flags)
 	set_loop_words();
 	emit_sweeps(loop->zero);
 	igt_devmem_submit(&d);
+	wait_for_sweep();
 	for (round = 0; round < LOOP_ROUNDS; round++) {
 		loop->change(round);
 		if (round % 8 == 0)
