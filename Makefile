@@ -27,6 +27,7 @@ help:
 #:   make check-hmm       the kernel's hmm-tests, plain and tight guest
 #:   make check-igt       IGT tests of devmem, and the generic ones
 #:   make check-spans     device memory takes no physical addresses
+#:   make check-scale     1 and 16 TiB of device memory in a guest with 2 GiB of RAM
 #:   make check-selftest  tests of the scripts
 #:   make lint            checkpatch, sparse, W=1, kernel-doc
 #:
@@ -115,8 +116,8 @@ $(FOREIGN:%=guest-%): guest-%: kernel-%
 
 # Tests
 
-.PHONY: check check-kunit check-hmm check-igt check-spans bisect-check check-debug
-check check-kunit check-hmm check-igt check-spans: guest-base
+.PHONY: check check-kunit check-hmm check-igt check-spans check-scale bisect-check check-debug
+check check-kunit check-hmm check-igt check-spans check-scale: guest-base
 	@$(S)/check $(@:check-%=%)
 
 bisect-check: guest-base
