@@ -37,6 +37,11 @@
  *     Each queue with its counters and its latest error, one of
  *     &enum drm_devmem_error.
  *
+ * ``fail_populate``
+ *     A directory, as Documentation/fault-injection/fault-injection.rst says, if
+ *     the kernel has CONFIG_FAULT_INJECTION_DEBUG_FS: as if there were no RAM for
+ *     the struct pages of the memory of any device.
+ *
  * The fdinfo of an open file has in ``drm-engine-queue`` how long its queues
  * have executed batches, in ``drm-engine-capacity-queue`` how many can at a
  * time, and in ``drm-total-vram0`` and ``drm-resident-vram0`` the VRAM that
@@ -165,6 +170,8 @@ void devmem_debugfs_init(struct devmem_device *dm)
 {
 	drm_debugfs_add_files(&dm->drm, devmem_debugfs_files,
 			      ARRAY_SIZE(devmem_debugfs_files));
+	fault_create_debugfs_attr("fail_populate", dm->drm.debugfs_root,
+				  &devmem_region_fail_populate);
 }
 
 /* Bytes of VRAM that back memory which the VMs of a file migrated */

@@ -232,6 +232,12 @@ static int devmem_migrate_locked(struct devmem_device *dm, struct devmem_vm *vm,
 		err = PTR_ERR(bo);
 		goto out;
 	}
+	err = devmem_region_populate(dm, devmem_vram_addr(bo), end - start);
+	if (err) {
+		devmem_vram_put(bo);
+		goto out;
+	}
+	bo->populated = end - start;
 	bo->vmid = vm ? vm->vmid : 0;
 	bo->va = start;
 	drm_pagemap_devmem_init(&bo->devmem, dm->hw.dev, &devmem_migrate_devmem_ops,

@@ -20,6 +20,11 @@
  * page and a VRAM address: page N of the registration stands for page N of
  * VRAM.
  *
+ * Registration only reserves offsets. The struct pages are populated when VRAM is
+ * given out to a process, and may go again when it is not: VRAM that nobody uses
+ * takes no RAM, however large it is. Where RAM is short, the migration that
+ * wanted to populate them fails, and the memory stays in the system.
+ *
  * A device whose registration fails is still useful: SVM then works in system
  * memory alone. That is said once in the log and shows in debugfs and in
  * %DRM_DEVMEM_PARAM_HAS_DEVICE_MEMORY.
@@ -28,6 +33,9 @@
  * of it lives while a VM or a migrated page refers to it, since it pins the
  * module: with it alive all the time the module could never be unloaded.
  */
+
+/* When devmem_region_populate() is to fail without a reason, on all devices */
+DECLARE_FAULT_ATTR(devmem_region_fail_populate);
 
 /**
  * devmem_region_init() - register device-private pages for all VRAM
@@ -47,6 +55,7 @@ int devmem_region_init(struct devmem_device *dm)
 		return err;
 	mutex_init(&region->lock);
 	pagemap->type = MEMORY_DEVICE_PRIVATE;
+	pagemap->flags = PGMAP_POPULATE_ON_DEMAND;
 	pagemap->nr_pages = dm->hw.vram_size >> PAGE_SHIFT;
 	pagemap->ops = drm_pagemap_pagemap_ops_get();
 	pagemap->owner = dm->peer.owner;
@@ -129,6 +138,58 @@ void devmem_region_released(struct devmem_device *dm)
 	wake_up_var(&region->alive);
 }
 
+static unsigned long devmem_region_offset(struct devmem_device *dm, u64 addr)
+{
+	return (dm->region.pagemap.range.start + addr) >> PAGE_SHIFT;
+}
+
+/**
+ * devmem_region_populate() - have struct pages for a range of VRAM
+ * @dm: the device, with pages registered
+ * @addr: VRAM address, in bytes, a multiple of the page size
+ * @size: bytes, a multiple of the page size
+ *
+ * They stay until devmem_region_depopulate(), for which devmem_region_fini() waits.
+ *
+ * Context: process context, sleeps.
+ *
+ * Return: 0, -ENOMEM, -ENODEV.
+ */
+int devmem_region_populate(struct devmem_device *dm, u64 addr, u64 size)
+{
+	struct dev_pagemap *pagemap = &dm->region.pagemap;
+	int err;
+
+	if (should_fail(&devmem_region_fail_populate, size))
+		return -ENOMEM;
+	if (!percpu_ref_tryget_live(&pagemap->ref))
+		return -ENODEV;
+	err = device_private_populate(pagemap, devmem_region_offset(dm, addr),
+				      size >> PAGE_SHIFT);
+	if (err)
+		put_dev_pagemap(pagemap);
+	return err;
+}
+EXPORT_SYMBOL_IF_KUNIT(devmem_region_populate);
+
+/**
+ * devmem_region_depopulate() - the struct pages of a range of VRAM may go
+ * @dm: the device, with pages registered
+ * @addr: VRAM address, in bytes, a multiple of the page size
+ * @size: as given to devmem_region_populate(); all pages are free
+ *
+ * Context: any in which a page can be freed.
+ */
+void devmem_region_depopulate(struct devmem_device *dm, u64 addr, u64 size)
+{
+	struct dev_pagemap *pagemap = &dm->region.pagemap;
+
+	device_private_depopulate(pagemap, devmem_region_offset(dm, addr),
+				  size >> PAGE_SHIFT);
+	put_dev_pagemap(pagemap);
+}
+EXPORT_SYMBOL_IF_KUNIT(devmem_region_depopulate);
+
 /**
  * devmem_region_has_page() - is a page one of a registration?
  * @pagemap: registration of device-private pages
@@ -163,11 +224,10 @@ EXPORT_SYMBOL_IF_KUNIT(devmem_region_page_to_vram);
  * @dm: the device
  * @addr: VRAM address, in bytes, below the size of VRAM
  *
- * Return: the device-private page.
+ * Return: the device-private page. It is there while it is populated.
  */
 struct page *devmem_region_vram_to_page(struct devmem_device *dm, u64 addr)
 {
-	return device_private_offset_to_page((dm->region.pagemap.range.start + addr) >>
-					     PAGE_SHIFT);
+	return device_private_offset_to_page(devmem_region_offset(dm, addr));
 }
 EXPORT_SYMBOL_IF_KUNIT(devmem_region_vram_to_page);

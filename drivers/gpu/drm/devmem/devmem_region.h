@@ -4,6 +4,7 @@
 #define _DEVMEM_REGION_H_
 
 #include <drm/drm_pagemap.h>
+#include <linux/fault-inject.h>
 #include <linux/memremap.h>
 #include <linux/mutex.h>
 
@@ -25,12 +26,16 @@ struct devmem_region {
 	int error;
 };
 
+extern struct fault_attr devmem_region_fail_populate;
+
 int devmem_region_init(struct devmem_device *dm);
 void devmem_region_fini(struct devmem_device *dm);
 struct drm_pagemap *devmem_region_get(struct devmem_device *dm);
 struct devmem_device *devmem_region_to_devmem(struct drm_pagemap *dpagemap);
 void devmem_region_released(struct devmem_device *dm);
 bool devmem_region_has_page(const struct dev_pagemap *pagemap, const struct page *page);
+int devmem_region_populate(struct devmem_device *dm, u64 addr, u64 size);
+void devmem_region_depopulate(struct devmem_device *dm, u64 addr, u64 size);
 u64 devmem_region_page_to_vram(struct devmem_device *dm,
 			       const struct page *page);
 struct page *devmem_region_vram_to_page(struct devmem_device *dm, u64 addr);

@@ -355,6 +355,9 @@ static void devmem_vram_release(struct kref *kref)
 	struct devmem_bo *bo = container_of(kref, struct devmem_bo, kref);
 	struct devmem_vram *vram = &bo->dm->vram;
 
+	/* Not in the work item, which can run after the pages are unregistered. */
+	if (bo->populated)
+		devmem_region_depopulate(bo->dm, devmem_vram_addr(bo), bo->populated);
 	if (llist_add(&bo->released, &vram->released))
 		queue_work(system_dfl_wq, &vram->release_work);
 }

@@ -61,6 +61,8 @@ struct devmem_bo {
 	struct devmem_device *dm;
 	/** @block: the VRAM. */
 	struct gpu_buddy_block *block;
+	/** @populated: bytes that have struct pages, until the last reference goes. */
+	u64 populated;
 	/** @devmem: the allocation as drm_pagemap knows it. */
 	struct drm_pagemap_devmem devmem;
 	/** @ready: @devmem is initialized, so that others can evict. */

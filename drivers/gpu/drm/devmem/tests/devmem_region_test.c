@@ -3,9 +3,11 @@
 
 #include <kunit/resource.h>
 #include <kunit/test.h>
+#include <linux/delay.h>
 #include <linux/memremap.h>
 #include <linux/mm.h>
 #include <linux/sizes.h>
+#include <linux/workqueue.h>
 
 #include "../devmem_device.h"
 #include "devmem_test_device.h"
@@ -17,6 +19,11 @@ static void devmem_region_test_fini(void *data)
 	devmem_region_fini(data);
 }
 
+static void devmem_region_test_depopulate(void *data)
+{
+	devmem_region_depopulate(data, 0, DEVMEM_REGION_TEST_SIZE);
+}
+
 /* A device with device-private pages; skips the test where there can be none. */
 static struct devmem_device *devmem_region_test_device(struct kunit *test)
 {
@@ -26,6 +33,9 @@ static struct devmem_device *devmem_region_test_device(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, devmem_region_test_fini, dm), 0);
 	if (!devmem_region_registered(dm))
 		kunit_skip(test, "no device memory: %d", dm->region.error);
+	KUNIT_ASSERT_EQ(test, devmem_region_populate(dm, 0, DEVMEM_REGION_TEST_SIZE), 0);
+	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, devmem_region_test_depopulate,
+							dm), 0);
 	return dm;
 }
 
@@ -86,11 +96,51 @@ static void devmem_region_test_two(struct kunit *test)
 			    &a->region.pagemap);
 }
 
+struct devmem_region_test_work {
+	struct work_struct work;
+	struct devmem_device *dm;
+	bool done;
+};
+
+static void devmem_region_test_unregister(struct work_struct *work)
+{
+	struct devmem_region_test_work *w =
+		container_of(work, struct devmem_region_test_work, work);
+
+	devmem_region_fini(w->dm);
+	WRITE_ONCE(w->done, true);
+}
+
+/* An allocation can be released when none of its pages is in use any more. */
+static void devmem_region_test_fini_waits(struct kunit *test)
+{
+	struct devmem_device *dm = devmem_test_device_create(test, DEVMEM_REGION_TEST_SIZE);
+	struct devmem_region_test_work w = { .dm = dm };
+
+	KUNIT_ASSERT_EQ(test, devmem_region_init(dm), 0);
+	if (!devmem_region_registered(dm)) {
+		devmem_region_fini(dm);
+		kunit_skip(test, "no device memory: %d", dm->region.error);
+	}
+	KUNIT_EXPECT_EQ(test, devmem_region_populate(dm, SZ_2M, SZ_2M), 0);
+
+	INIT_WORK_ONSTACK(&w.work, devmem_region_test_unregister);
+	schedule_work(&w.work);
+	msleep(100);
+	KUNIT_EXPECT_FALSE(test, READ_ONCE(w.done));
+	KUNIT_EXPECT_EQ(test, devmem_region_populate(dm, 0, SZ_2M), -ENODEV);
+	devmem_region_depopulate(dm, SZ_2M, SZ_2M);
+	flush_work(&w.work);
+	destroy_work_on_stack(&w.work);
+	KUNIT_EXPECT_TRUE(test, w.done);
+}
+
 static struct kunit_case devmem_region_test_cases[] = {
 	KUNIT_CASE(devmem_region_test_round_trip),
 	KUNIT_CASE(devmem_region_test_inside),
 	KUNIT_CASE(devmem_region_test_alignment),
 	KUNIT_CASE(devmem_region_test_two),
+	KUNIT_CASE(devmem_region_test_fini_waits),
 	{}
 };
 
