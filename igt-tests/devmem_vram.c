@@ -62,10 +62,25 @@
  *
  * @4k:			4 KiB only
  * @64k:		64 KiB at most
+ *
+ * SUBTEST: terabyte
+ * Description: A device with 1 TiB of memory takes no RAM for it, and works
+ *
+ * SUBTEST: map-comes-and-goes
+ * Description: Struct pages of device memory are there when it is used, and can be reclaimed
+ *
+ * SUBTEST: map-no-memory
+ * Description: Memory is used where it is if there is no RAM for struct pages
+ *
+ * SUBTEST: map-reclaim-race
+ * Description: Struct pages are reclaimed all the time while memory migrates
  */
 
 #include <errno.h>
+#include <glob.h>
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -545,6 +560,215 @@ static void test_chunk_64k(void)
 
 /* A batch that evicts a lot takes more than 10 s of a kernel with all its checks. */
 #define SMALL "vram_size=32 job_timeout_ms=100000"
+#define LARGE "vram_size=1048576"
+
+/* The number behind @name in a file like /proc/vmstat. */
+static uint64_t read_count(const char *path, const char *name)
+{
+	FILE *file = fopen(path, "r");
+	char line[128], key[64];
+	unsigned long long value;
+
+	igt_assert(file);
+	while (fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "%63s %llu", key, &value) == 2 && !strcmp(key, name)) {
+			fclose(file);
+			return value;
+		}
+	}
+	igt_assert_f(false, "no %s in %s\n", name, path);
+	return 0;
+}
+
+/* RAM that holds struct pages, in pages, apart from those that RAM had at boot. */
+static uint64_t map_pages(void)
+{
+	return read_count("/proc/vmstat", "nr_memmap_pages");
+}
+
+/* What @bytes of device memory need of that. */
+static uint64_t map_pages_of(size_t bytes)
+{
+	const size_t struct_page = 64;
+
+	return bytes / PAGE * struct_page / PAGE;
+}
+
+/* Reclaim all that can be. */
+static void reclaim(void)
+{
+	FILE *file = fopen("/proc/sys/vm/drop_caches", "w");
+
+	igt_assert(file);
+	igt_assert_lte(0, fputs("2", file));
+	igt_assert_eq(fclose(file), 0);
+}
+
+/* Struct pages go some time after their memory, which does so in its own time. */
+static bool map_comes_back(uint64_t pages)
+{
+	int64_t deadline = igt_devmem_deadline(10ll * 1000 * 1000 * 1000);
+
+	do {
+		reclaim();
+		if (map_pages() <= pages)
+			return true;
+		usleep(10000);
+	} while (igt_devmem_deadline(0) < deadline);
+	return false;
+}
+
+static void test_terabyte(void)
+{
+	const size_t size = 8 * MIB;
+	uint64_t map, available;
+	char *p;
+
+	/* Compared with a device that has next to no memory. */
+	close_device();
+	igt_devmem_reload("vram_size=16");
+	reclaim();
+	map = map_pages();
+	available = read_count("/proc/meminfo", "MemAvailable:");
+
+	igt_devmem_reload(LARGE);
+	reclaim();
+	igt_assert_eq_u64(map_pages(), map);
+	igt_assert_lte_u64(available, read_count("/proc/meminfo", "MemAvailable:") + 4 * KIB);
+
+	igt_devmem_init(&d, igt_devmem_open(), 0);
+	igt_assert_eq_u64(igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_VRAM_SIZE), MIB * MIB);
+	igt_assert_lte_u64(MIB * MIB - 64 * MIB,
+			   igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_VRAM_FREE));
+	igt_assert(igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_HAS_DEVICE_MEMORY));
+
+	p = igt_devmem_anon_alloc(size);
+	igt_devmem_set(&d, p, PATTERN, size);
+	igt_assert(igt_devmem_location_is(&d, p, size, DRM_DEVMEM_LOCATION_DEVICE));
+	igt_devmem_expect_words(p, PATTERN, size);
+	igt_devmem_anon_free(p, size);
+}
+
+static void test_map_comes_and_goes(void)
+{
+	const size_t size = 16 * MIB;
+	uint64_t map;
+	unsigned int round;
+	char *p;
+
+	reclaim();
+	map = map_pages();
+	for (round = 0; round < 3; round++) {
+		p = igt_devmem_anon_alloc(size);
+		igt_devmem_set(&d, p, PATTERN + round, size);
+		igt_assert_eq_u64(map_pages(), map + map_pages_of(size));
+
+		/* What is in use stays. */
+		reclaim();
+		igt_assert_eq_u64(map_pages(), map + map_pages_of(size));
+		igt_assert(igt_devmem_location_is(&d, p, size, DRM_DEVMEM_LOCATION_DEVICE));
+		igt_devmem_expect_words(p, PATTERN + round, size);
+
+		igt_devmem_anon_free(p, size);
+		igt_assert(map_comes_back(map));
+	}
+}
+
+/* Find a file in a directory that the driver may have; false if there is none. */
+static bool find_fail_populate(const char *name, glob_t *found)
+{
+	char pattern[96];
+
+	snprintf(pattern, sizeof(pattern), "/sys/kernel/debug/dri/*/fail_populate/%s", name);
+	return !glob(pattern, 0, NULL, found);
+}
+
+static void set_fail_populate(const char *name, const char *value)
+{
+	FILE *file;
+	glob_t found;
+
+	igt_assert(find_fail_populate(name, &found));
+	file = fopen(found.gl_pathv[0], "w");
+	globfree(&found);
+	igt_assert(file);
+	igt_assert_lte(0, fputs(value, file));
+	igt_assert_eq(fclose(file), 0);
+}
+
+static void test_map_no_memory(void)
+{
+	const size_t size = 4 * MIB;
+	char *p = igt_devmem_anon_alloc(size), *q = igt_devmem_anon_alloc(size);
+	struct drm_devmem_stats stats;
+	uint64_t map = map_pages();
+	glob_t found;
+
+	if (!find_fail_populate("probability", &found)) {
+		close_device();
+		igt_skip("no injection of failures\n");
+	}
+	globfree(&found);
+	set_fail_populate("verbose", "0");
+	set_fail_populate("times", "-1");
+	set_fail_populate("probability", "100");
+	memset(p, 1, size);
+	igt_devmem_fill(&d.batch, p, PATTERN, 8, size / 2);
+	igt_devmem_run(&d);
+	igt_assert(igt_devmem_location_is(&d, p, size / 2, DRM_DEVMEM_LOCATION_SYSTEM));
+	igt_devmem_expect_words(p, PATTERN, size / 2);
+	igt_devmem_expect_words(p + size / 2, 0x0101010101010101ull, size / 2);
+	stats = igt_devmem_stats(d.fd, d.vm);
+	igt_assert_lt_u64(0, stats.to_device_failed);
+	igt_assert_eq_u64(stats.to_device_count, 0);
+	igt_assert_eq_u64(map_pages(), map);
+	igt_assert(igt_devmem_vram_comes_back(d.fd, vram_free - SLACK));
+
+	/* It is not for ever. */
+	set_fail_populate("probability", "0");
+	igt_devmem_set(&d, q, PATTERN, size);
+	igt_assert(igt_devmem_location_is(&d, q, size, DRM_DEVMEM_LOCATION_DEVICE));
+	igt_devmem_anon_free(p, size);
+	igt_devmem_anon_free(q, size);
+}
+
+static void migrate_to_and_fro(unsigned int rounds)
+{
+	const size_t size = 6 * MIB;
+	unsigned int i;
+
+	igt_devmem_init(&d, drm_reopen_driver(d.fd), 0);
+	for (i = 0; i < rounds; i++) {
+		char *p = igt_devmem_anon_alloc(size);
+
+		igt_devmem_set(&d, p, PATTERN + i, size);
+		/* A part of it goes back by a CPU fault, the rest by being freed. */
+		igt_devmem_expect_words(p, PATTERN + i, 2 * MIB + PAGE);
+		igt_devmem_anon_free(p, size);
+	}
+}
+
+static void test_map_reclaim_race(void)
+{
+	uint32_t *done = igt_devmem_shared_alloc(PAGE);
+	int64_t deadline = igt_devmem_deadline(IGT_DEVMEM_TIMEOUT_NS);
+
+	igt_fork(child, 3) {
+		if (child < 2) {
+			migrate_to_and_fro(20);
+			__atomic_add_fetch(done, 1, __ATOMIC_SEQ_CST);
+			continue;
+		}
+		while (__atomic_load_n(done, __ATOMIC_SEQ_CST) < 2 &&
+		       igt_devmem_deadline(0) < deadline) {
+			reclaim();
+			usleep(1000);
+		}
+	}
+	igt_waitchildren();
+	igt_assert_eq(*done, 2);
+	igt_devmem_shared_free(done, PAGE);
+}
 
 static const struct {
 	const char *name;
@@ -583,6 +807,13 @@ static const struct {
 	  test_kill_at_random },
 	{ "chunk-4k", "Pages migrate one by one", "chunk_sizes=0x1000", test_chunk_4k },
 	{ "chunk-64k", "A chunk migrates at a time", "chunk_sizes=0x11000", test_chunk_64k },
+	{ "terabyte", "Unused device memory takes no RAM", LARGE, test_terabyte },
+	{ "map-comes-and-goes", "The memory map is as large as what is in use", LARGE,
+	  test_map_comes_and_goes },
+	{ "map-no-memory", "Migration that finds no RAM leaves things as they are", LARGE,
+	  test_map_no_memory },
+	{ "map-reclaim-race", "Reclaim of the memory map harms nobody", LARGE,
+	  test_map_reclaim_race },
 };
 
 /* Not in a fixture: one that another subtest needs would be run as well. */
