@@ -72,10 +72,13 @@ guest-root: deps
 
 # Kernels
 
-.PHONY: kernel modules kernel-base kernel-debug
+# The series and the kernel as it was fetched, without the driver, to be compared
+COMPARED := series stock series-off stock-off
+
+.PHONY: kernel modules kernel-base kernel-debug $(COMPARED:%=kernel-%)
 kernel modules: kernel-$(FLAVOUR)
 
-kernel-base kernel-debug: kernel-%: tree
+kernel-base kernel-debug $(COMPARED:%=kernel-%): kernel-%: tree
 	@$(S)/kernel $*
 	@$(S)/selftests $*
 
@@ -107,6 +110,10 @@ programs: guest-root
 
 .PHONY: guest-base guest-debug
 guest-base guest-debug: guest-%: kernel-% programs
+	@$(S)/guest-overlay $*
+
+.PHONY: $(COMPARED:%=guest-%)
+$(COMPARED:%=guest-%): guest-%: kernel-% guest-root
 	@$(S)/guest-overlay $*
 
 .PHONY: $(FOREIGN:%=guest-%)

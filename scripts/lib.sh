@@ -29,6 +29,17 @@ kgit()
 		git -C "$linux" -c core.abbrev=12 -c gc.auto=0 "$@"
 }
 
+# work_tree DIR COMMIT: make DIR a second work tree of build/linux, with COMMIT.
+work_tree()
+(
+	flock 7
+	linux=$build/linux
+	kgit worktree prune
+	[ -e "$1" ] || kgit worktree add -q --detach "$1" "$2"
+	[ "$(git -C "$1" rev-parse HEAD)" = "$(kgit rev-parse "$2^{commit}")" ] ||
+		git -C "$1" checkout -q --detach "$2"
+) 7> "$build/.work-tree.lock"
+
 # changed STAMP KEY: true when STAMP does not hold KEY. The caller writes the
 # stamp (echo KEY > STAMP) once the work is done.
 changed()
@@ -56,18 +67,26 @@ load_arch()
 	. "$top/scripts/config/arch/$arch"
 }
 
-# load_flavour NAME: the architecture of a kernel, and its fragments' files.
+# load_flavour NAME: the architecture of a kernel, its fragments' files, and the
+# commit that it is built from where that is not the head of build/linux.
 load_flavour()
 {
 	local list=$top/scripts/config/flavours/$1 word name
 
 	[ -r "$list" ] || die "no flavour '$1' in scripts/config/flavours"
-	fragments=()
+	fragments=() commit=
 	while read -r word name; do
-		if [ "$word" = arch ]; then
+		case $word in
+		arch)
 			load_arch "$name"
 			word=$name
-		fi
+			;;
+		commit)
+			commit=$name
+			linux=$build/linux-$name
+			continue
+			;;
+		esac
 		fragments+=("$top/scripts/config/kernel/$word.config")
 	done < <(sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$list")
 }
