@@ -38,6 +38,9 @@ help:
 #:   make check-riscv64   the same on riscv64, with sv39 and with sv48
 #:   make stress          random work in the debug guest (MINUTES=5, SEED=)
 #:   make fuzz            random ioctls and batches there (MINUTES=5, SEED=)
+#:   make check-size      no object of mm/ has grown without CONFIG_DEVICE_PRIVATE
+#:   make bench           instructions of core-mm, with and without the series
+#:   make bench-check     the same, and none takes more than docs/performance.rst says
 #:   make bisect-check    each patch by itself compiles and passes hmm-tests (hours)
 #:   make mutate          break the code on purpose; the tests have to notice
 #:   make shell           a prompt in the guest, driver loaded (GUEST=plain)
@@ -148,6 +151,13 @@ $(FOREIGN:%=check-%): check-%: guest-%
 check-ports: tree
 	@[ -n "$(SKIP_DEPS)" ] || $(S)/deps scripts/config/ports/packages
 	@$(S)/check ports
+
+.PHONY: check-size bench bench-check
+check-size: tree
+	@$(S)/check-size
+
+bench bench-check: $(COMPARED:%=guest-%)
+	@$(S)/bench $(if $(@:bench=),--check) $(TABLES)
 
 .PHONY: check-gpu check-selftest lint mutate
 check-gpu: guest-root
