@@ -39,6 +39,7 @@ help:
 #:   make stress          random work in the debug guest (MINUTES=5, SEED=)
 #:   make fuzz            random ioctls and batches there (MINUTES=5, SEED=)
 #:   make check-size      no object of mm/ has grown without CONFIG_DEVICE_PRIVATE
+#:   make check-mm        the kernel's mm selftests: same verdicts as without the series
 #:   make bench           instructions of core-mm, with and without the series
 #:   make bench-check     the same, and none takes more than docs/performance.rst says
 #:   make bisect-check    each patch by itself compiles and passes hmm-tests (hours)
@@ -152,9 +153,12 @@ check-ports: tree
 	@[ -n "$(SKIP_DEPS)" ] || $(S)/deps scripts/config/ports/packages
 	@$(S)/check ports
 
-.PHONY: check-size bench bench-check
+.PHONY: check-size check-mm bench bench-check
 check-size: tree
 	@$(S)/check-size
+
+check-mm: guest-stock guest-series
+	@$(S)/check mm
 
 bench bench-check: $(COMPARED:%=guest-%)
 	@$(S)/bench $(if $(@:bench=),--check) $(TABLES)
