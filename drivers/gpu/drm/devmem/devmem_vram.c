@@ -33,6 +33,9 @@
 /* Whoever needs VRAM tries to evict this many allocations before giving up. */
 #define DEVMEM_VRAM_EVICT_TRIES	64
 
+/* How long a device that goes waits for those who are moving its pages themselves. */
+#define DEVMEM_VRAM_EMPTY_TIMEOUT	(5 * HZ)
+
 /* An address of zero means "none" to drm_pagemap: the first page stays unused. */
 #define DEVMEM_VRAM_RESERVED	SZ_4K
 
@@ -182,7 +185,7 @@ static int devmem_vram_evict_oldest(struct devmem_device *dm)
  */
 int devmem_vram_evict_all(struct devmem_device *dm)
 {
-	int tries = DEVMEM_VRAM_EVICT_TRIES;
+	unsigned long deadline = jiffies + DEVMEM_VRAM_EMPTY_TIMEOUT;
 	int err;
 
 	do {
@@ -193,7 +196,7 @@ int devmem_vram_evict_all(struct devmem_device *dm)
 		/* Somebody is about to move the pages, to a peer for example. */
 		if (err)
 			fsleep(USEC_PER_MSEC);
-	} while (!err || tries--);
+	} while (!err || time_before(jiffies, deadline));
 	return -EBUSY;
 }
 
