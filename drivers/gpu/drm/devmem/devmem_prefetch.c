@@ -372,8 +372,9 @@ devmem_prefetch_create(struct devmem_vm *vm, const struct drm_devmem_prefetch *a
 	if (args->result) {
 		err = -EFAULT;
 		p->result_offset = offset_in_page(args->result);
-		if (pin_user_pages_fast(args->result & PAGE_MASK, 1, FOLL_WRITE,
-					&p->result_page) != 1) {
+		/* A syncobj to wait for can take any time. */
+		if (pin_user_pages_fast(args->result & PAGE_MASK, 1,
+					FOLL_WRITE | FOLL_LONGTERM, &p->result_page) != 1) {
 			p->result_page = NULL;
 			goto err_free;
 		}
