@@ -160,7 +160,8 @@ check-size: tree
 check-mm: guest-stock guest-series
 	@$(S)/check mm
 
-bench bench-check: $(COMPARED:%=guest-%)
+bench bench-check: guest-base $(COMPARED:%=guest-%)
+	@[ -n "$(SKIP_DEPS)" ] || $(S)/deps scripts/config/bench-packages
 	@$(S)/bench $(if $(@:bench=),--check) $(TABLES)
 
 .PHONY: check-gpu check-selftest lint mutate
