@@ -12,6 +12,7 @@
 #include "devmem_copy.h"
 #include "devmem_fault.h"
 #include "devmem_hw.h"
+#include "devmem_pagemap.h"
 #include "devmem_region.h"
 #include "devmem_stop.h"
 #include "devmem_thrash.h"
@@ -53,7 +54,7 @@ struct devmem_queue;
  *   &devmem_file.lock, and is when fences are signalled.
  * - &devmem_prefetch_list.lock (mutex): prefetches of a VM. Held while fences are
  *   published and while callbacks are added or removed, but not when they run.
- * - &devmem_region.lock (spinlock): whether the drm_pagemap is alive.
+ * - &devmem_pagemap.lock (mutex): makes the drm_pagemap.
  * - the lock of &devmem_policy.tree (spinlock): also taken by an MMU notifier.
  * - &devmem_fault_ring.lock (spinlock): which faults are being served. Above
  *   &devmem_fault.lock (spinlock): the latest entry of a queue.
@@ -77,6 +78,8 @@ struct devmem_device {
 	struct devmem_vram vram;
 	/** @region: device-private pages of the VRAM. */
 	struct devmem_region region;
+	/** @pagemap: what drm_gpusvm knows these by. */
+	struct devmem_pagemap pagemap;
 	/** @copy: copy engine. */
 	struct devmem_copy copy;
 	/** @fault: fault ring. */

@@ -249,6 +249,9 @@ static int devmem_drv_init_device(struct devmem_device *dm)
 	err = devmem_prefetch_init_device(dm);
 	if (err)
 		return err;
+	err = devmem_pagemap_init(dm);
+	if (err)
+		return err;
 	err = devmem_hw_init(dm, (u64)vram_size * SZ_1M);
 	if (err)
 		return err;

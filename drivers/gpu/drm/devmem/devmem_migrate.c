@@ -36,7 +36,7 @@ devmem_migrate_device_map(struct drm_pagemap *dpagemap, struct device *dev,
 			  struct page *page, unsigned int order,
 			  enum dma_data_direction dir)
 {
-	struct devmem_device *dm = devmem_region_to_devmem(dpagemap);
+	struct devmem_device *dm = devmem_pagemap_to_devmem(dpagemap);
 	u64 vram = devmem_region_page_to_vram(dm, page);
 	dma_addr_t addr;
 
@@ -241,7 +241,7 @@ static int devmem_migrate_locked(struct devmem_device *dm, struct devmem_vm *vm,
 	bo->vmid = vm ? vm->vmid : 0;
 	bo->va = start;
 	drm_pagemap_devmem_init(&bo->devmem, dm->hw.dev, &devmem_migrate_devmem_ops,
-				&dm->region.dpagemap, end - start, NULL);
+				&dm->pagemap.base, end - start, NULL);
 	devmem_vram_set_ready(bo);
 	kref_get(&bo->kref);
 	/* Takes a reference to bo. */
@@ -266,14 +266,14 @@ static int devmem_migrate_populate_mm(struct drm_pagemap *dpagemap,
 				      struct mm_struct *mm,
 				      unsigned long timeslice_ms)
 {
-	return devmem_migrate_locked(devmem_region_to_devmem(dpagemap), NULL, mm, start,
+	return devmem_migrate_locked(devmem_pagemap_to_devmem(dpagemap), NULL, mm, start,
 				     end, timeslice_ms, DEVMEM_TRIGGER_PEER);
 }
 
 static void devmem_migrate_destroy(struct drm_pagemap *dpagemap,
 				   bool is_atomic_or_reclaim)
 {
-	devmem_region_released(devmem_region_to_devmem(dpagemap));
+	devmem_pagemap_released(devmem_pagemap_to_devmem(dpagemap));
 }
 
 /* What drm_gpusvm and other drivers do with memory of this device */

@@ -113,7 +113,7 @@ struct drm_pagemap *devmem_peer_open(struct devmem_device *dm, int fd)
 	}
 	other = to_devmem(drm);
 	if (devmem_region_registered(other) && other->peer.owner == dm->peer.owner)
-		dpagemap = devmem_region_get(other);
+		dpagemap = devmem_pagemap_get(other);
 	else
 		dpagemap = ERR_PTR(-ENOLINK);
 	drm_dev_exit(idx);

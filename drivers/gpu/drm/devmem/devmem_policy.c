@@ -93,7 +93,7 @@ void devmem_policy_fini(struct devmem_policy *policy)
 		mmu_interval_notifier_remove(&policy->notifier);
 	mtree_destroy(&policy->tree);
 	xa_for_each(&policy->devices, index, dpagemap) {
-		devmem_vram_unuse(devmem_region_to_devmem(dpagemap));
+		devmem_vram_unuse(devmem_pagemap_to_devmem(dpagemap));
 		drm_pagemap_put(dpagemap);
 	}
 	xa_destroy(&policy->devices);
@@ -309,7 +309,7 @@ static int devmem_policy_add_device(struct devmem_policy *policy,
 		if (err)
 			drm_pagemap_put(dpagemap);
 		else
-			devmem_vram_use(devmem_region_to_devmem(dpagemap));
+			devmem_vram_use(devmem_pagemap_to_devmem(dpagemap));
 	}
 	mutex_unlock(&policy->lock);
 	return err == -EBUSY ? -ENOSPC : err;

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Copyright (c) 2026 devmem developers */
 
+#include <drm/drm_pagemap.h>
 #include <drm/drm_print.h>
 #include <kunit/visibility.h>
 #include <linux/mm.h>
-#include <linux/wait_bit.h>
 
 #include "devmem_device.h"
-#include "devmem_migrate.h"
 #include "devmem_peer.h"
 #include "devmem_region.h"
 
@@ -29,9 +28,7 @@
  * memory alone. That is said once in the log and shows in debugfs and in
  * %DRM_DEVMEM_PARAM_HAS_DEVICE_MEMORY.
  *
- * The registration lives as long as the device. The &struct drm_pagemap on top
- * of it lives while a VM or a migrated page refers to it, since it pins the
- * module: with it alive all the time the module could never be unloaded.
+ * The registration lives as long as the device.
  */
 
 /* When devmem_region_populate() is to fail without a reason, on all devices */
@@ -53,7 +50,6 @@ int devmem_region_init(struct devmem_device *dm)
 	err = devmem_peer_join(dm);
 	if (err)
 		return err;
-	mutex_init(&region->lock);
 	pagemap->type = MEMORY_DEVICE_PRIVATE;
 	pagemap->flags = PGMAP_POPULATE_ON_DEMAND;
 	pagemap->nr_pages = dm->hw.vram_size >> PAGE_SHIFT;
@@ -77,66 +73,8 @@ void devmem_region_fini(struct devmem_device *dm)
 {
 	if (devmem_region_registered(dm))
 		memunmap_device_private_pagemap(&dm->region.pagemap);
-	mutex_destroy(&dm->region.lock);
 }
 EXPORT_SYMBOL_IF_KUNIT(devmem_region_fini);
-
-/**
- * devmem_region_get() - reference the drm_pagemap, making it if there is none
- * @dm: the device, with pages registered
- *
- * Context: process context, takes &devmem_region.lock.
- *
- * Return: the drm_pagemap, to be released by drm_pagemap_put(), or an ERR_PTR.
- */
-struct drm_pagemap *devmem_region_get(struct devmem_device *dm)
-{
-	struct devmem_region *region = &dm->region;
-	struct drm_pagemap *dpagemap = &region->dpagemap;
-	int err = 0;
-
-	mutex_lock(&region->lock);
-	/* Pairs with the release in devmem_region_released(). */
-	if (smp_load_acquire(&region->alive)) {
-		if (drm_pagemap_get_unless_zero(dpagemap))
-			goto out;
-		/* Its last reference just went: the release is about to follow. */
-		wait_var_event(&region->alive, !smp_load_acquire(&region->alive));
-	}
-	err = drm_pagemap_init(dpagemap, &region->pagemap, &dm->drm,
-			       &devmem_migrate_pagemap_ops);
-	if (!err)
-		region->alive = true;
-out:
-	mutex_unlock(&region->lock);
-	return err ? ERR_PTR(err) : dpagemap;
-}
-
-/**
- * devmem_region_to_devmem() - the device of a drm_pagemap
- * @dpagemap: of devmem_region_get()
- *
- * Return: the device.
- */
-struct devmem_device *devmem_region_to_devmem(struct drm_pagemap *dpagemap)
-{
-	return container_of(dpagemap, struct devmem_device, region.dpagemap);
-}
-
-/**
- * devmem_region_released() - the drm_pagemap has lost its last reference
- * @dm: the device
- *
- * Context: any; pages can be freed under spinlocks.
- */
-void devmem_region_released(struct devmem_device *dm)
-{
-	struct devmem_region *region = &dm->region;
-
-	/* The drm_pagemap is not touched after this; devmem_region_get() reuses it. */
-	smp_store_release(&region->alive, false);
-	wake_up_var(&region->alive);
-}
 
 static unsigned long devmem_region_offset(struct devmem_device *dm, u64 addr)
 {

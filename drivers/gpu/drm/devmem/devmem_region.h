@@ -3,10 +3,8 @@
 #ifndef _DEVMEM_REGION_H_
 #define _DEVMEM_REGION_H_
 
-#include <drm/drm_pagemap.h>
 #include <linux/fault-inject.h>
 #include <linux/memremap.h>
-#include <linux/mutex.h>
 
 struct devmem_device;
 
@@ -16,12 +14,6 @@ struct devmem_device;
 struct devmem_region {
 	/** @pagemap: the registration; page N of it is page N of VRAM. */
 	struct dev_pagemap pagemap;
-	/** @dpagemap: its face towards drm_gpusvm, valid while @alive. */
-	struct drm_pagemap dpagemap;
-	/** @lock: serializes devmem_region_get(). */
-	struct mutex lock;
-	/** @alive: @dpagemap is initialized and not yet destroyed. */
-	bool alive;
 	/** @error: 0 if the pages are registered, else why not. */
 	int error;
 };
@@ -30,9 +22,6 @@ extern struct fault_attr devmem_region_fail_populate;
 
 int devmem_region_init(struct devmem_device *dm);
 void devmem_region_fini(struct devmem_device *dm);
-struct drm_pagemap *devmem_region_get(struct devmem_device *dm);
-struct devmem_device *devmem_region_to_devmem(struct drm_pagemap *dpagemap);
-void devmem_region_released(struct devmem_device *dm);
 bool devmem_region_has_page(const struct dev_pagemap *pagemap, const struct page *page);
 int devmem_region_populate(struct devmem_device *dm, u64 addr, u64 size);
 void devmem_region_depopulate(struct devmem_device *dm, u64 addr, u64 size);

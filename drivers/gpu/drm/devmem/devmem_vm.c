@@ -192,7 +192,7 @@ static struct devmem_vm *devmem_vm_create(struct devmem_device *dm, u32 flags)
 	}
 
 	if (devmem_region_registered(dm) && !(flags & DRM_DEVMEM_VM_NO_MIGRATE)) {
-		vm->dpagemap = devmem_region_get(dm);
+		vm->dpagemap = devmem_pagemap_get(dm);
 		if (IS_ERR(vm->dpagemap)) {
 			err = PTR_ERR(vm->dpagemap);
 			goto err_vmid;
