@@ -8,7 +8,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 FLAVOUR ?= base
-GUEST ?= plain
+GUEST ?= $(if $(STOCK),debian,plain)
 S := scripts
 export KSRC KERNEL_TARBALL ACCEL JOBS DEVMEM_OPTIONS DEBIAN_MIRROR
 
@@ -19,6 +19,7 @@ help:
 #: devmem: device-private memory by offset, a DRM driver for it, and its tests
 #:
 #:   make demo            boot a guest and watch pages migrate (DEMO_ARGS=...)
+#:   make demo STOCK=1    the same on Debian's kernel: no kernel is built
 #:   make check           everything that a change has to pass
 #:
 #: Parts of check:
@@ -56,7 +57,7 @@ help:
 #:
 #: Variables: KSRC=DIR or KERNEL_TARBALL=FILE take another kernel, ACCEL= sets
 #: QEMU's accelerator, JOBS= how many guests run at once, DEVMEM_OPTIONS= the
-#: driver's parameters, SKIP_DEPS=1 installs no packages.
+#: driver's parameters, SKIP_DEPS=1 installs no packages. STOCK=1 goes for shell, too.
 
 # Packages, kernel source, guest user space
 
@@ -97,6 +98,11 @@ $(FOREIGN:%=kernel-%): kernel-%: tree deps-%
 	@$(S)/kernel $*
 	@$(S)/selftests $*
 
+# Debian's kernel; its programs run with the guest's libraries.
+.PHONY: kernel-debian
+kernel-debian: guest-root
+	@$(S)/debian-kernel
+
 # Programs for the guest, compiled here against the guest's libraries
 
 SYSROOT := build/guest/sysroot
@@ -110,10 +116,13 @@ GUEST_LDFLAGS := -Wl,--allow-shlib-undefined
 .PHONY: programs
 programs: guest-root
 	@$(MAKE) -f $(S)/programs.mk SYSROOT="$(SYSROOT)" GUEST_LIB="$(GUEST_LIB)" \
-		GUEST_CFLAGS="$(GUEST_CFLAGS)" GUEST_LDFLAGS="$(GUEST_LDFLAGS)"
+		GUEST_CFLAGS="$(GUEST_CFLAGS)" GUEST_LDFLAGS="$(GUEST_LDFLAGS)" $(PROGRAMS)
 
-.PHONY: guest-base guest-debug
-guest-base guest-debug: guest-%: kernel-% programs
+# The tests take longer to compile than the driver, and the demonstration needs none.
+demo: PROGRAMS = $(if $(STOCK),demo)
+
+.PHONY: guest-base guest-debug guest-debian
+guest-base guest-debug guest-debian: guest-%: kernel-% programs
 	@$(S)/guest-overlay $*
 
 .PHONY: $(COMPARED:%=guest-%)
@@ -180,10 +189,10 @@ mutate: guest-base
 # Interactive
 
 .PHONY: demo shell
-demo: guest-base
+demo: guest-$(if $(STOCK),debian,base)
 	@$(S)/guest-program $(GUEST) svm_demo $(DEMO_ARGS)
 
-shell: guest-base
+shell: guest-$(if $(STOCK),debian,base)
 	@$(S)/guest-shell $(GUEST)
 
 .PHONY: clean distclean

@@ -8,6 +8,9 @@ me=${0##*/}
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=${DEVMEM_BUILD:-$top/build}
 linux=${DEVMEM_LINUX:-$build/linux}
+# The kernel that the project is for, and where Debian has it.
+kernel_series=7.3
+kernel_suite=trixie-backports
 
 die()
 {
