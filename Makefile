@@ -33,6 +33,7 @@ help:
 #:   make lint            checkpatch, sparse, W=1, kernel-doc
 #:
 #: More:
+#:   make check-stock     IGT on Debian's kernel; what fails there is known
 #:   make check-debug     IGT, KUnit and hmm-tests under KASAN, lockdep, kmemleak
 #:   make check-ports     what the series touches, compiled for each architecture
 #:   make check-arm64     KUnit, hmm-tests and round trip on arm64, cross-built
@@ -152,6 +153,10 @@ SEED ?= 0
 .PHONY: stress fuzz
 stress fuzz: guest-debug
 	@MINUTES=$(MINUTES) SEED=$(SEED) GUEST_LIMIT=$$(($(MINUTES) * 90 + 900)) $(S)/check $@
+
+.PHONY: check-stock
+check-stock: tree guest-debian
+	@$(S)/check stock
 
 .PHONY: $(FOREIGN:%=check-%)
 $(FOREIGN:%=check-%): check-%: guest-%
