@@ -31,6 +31,11 @@ int devmem_copy_init(struct devmem_device *dm)
 
 	devmem_hw_write(dm, GPU_REG_COPY_BASE, copy->addr);
 	devmem_hw_write(dm, GPU_REG_COPY_SIZE, copy->size);
+	/* An engine made of software can lack the memory to start. */
+	if (devmem_hw_read(dm, GPU_REG_COPY_SIZE) != copy->size) {
+		devmem_vram_free_kernel(dm, copy->addr);
+		return -ENOMEM;
+	}
 	return 0;
 }
 
