@@ -370,12 +370,13 @@ devmem_prefetch_create(struct devmem_vm *vm, const struct drm_devmem_prefetch *a
 		goto err_free;
 
 	if (args->result) {
-		err = -EFAULT;
 		p->result_offset = offset_in_page(args->result);
 		/* A syncobj to wait for can take any time. */
-		if (pin_user_pages_fast(args->result & PAGE_MASK, 1,
-					FOLL_WRITE | FOLL_LONGTERM, &p->result_page) != 1) {
+		err = pin_user_pages_fast(args->result & PAGE_MASK, 1,
+					  FOLL_WRITE | FOLL_LONGTERM, &p->result_page);
+		if (err != 1) {
 			p->result_page = NULL;
+			err = err == -ENOMEM ? err : -EFAULT;
 			goto err_free;
 		}
 	}
