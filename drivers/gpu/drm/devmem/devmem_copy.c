@@ -11,6 +11,9 @@
 /* A full ring of 2 MiB copies takes seconds on a slow emulated machine. */
 #define DEVMEM_COPY_TIMEOUT	(60 * HZ)
 
+/* No engine knows it, see DEVMEM_FAIL_COPY */
+#define DEVMEM_COPY_BAD_OP	U32_MAX
+
 /**
  * devmem_copy_init() - set up the copy engine
  * @dm: the device
@@ -75,9 +78,10 @@ static void devmem_copy_wait(struct devmem_device *dm)
 
 	errors = devmem_hw_read(dm, GPU_REG_COPY_ERRORS);
 	if (errors != copy->errors) {
-		drm_err(&dm->drm, "copy engine: %llu errors, latest at entry %llu\n",
-			errors - copy->errors,
-			devmem_hw_read(dm, GPU_REG_COPY_ERROR_ENTRY));
+		drm_err_ratelimited(&dm->drm,
+				    "copy engine: %llu errors, latest at entry %llu\n",
+				    errors - copy->errors,
+				    devmem_hw_read(dm, GPU_REG_COPY_ERROR_ENTRY));
 		copy->errors = errors;
 		copy->error = copy->error ?: -EIO;
 	}
@@ -107,14 +111,17 @@ void devmem_copy_add(struct devmem_device *dm, const struct gpu_copy *entry)
 {
 	struct devmem_copy *copy = &dm->copy;
 	u64 slot = copy->tail & (copy->size - 1);
+	struct gpu_copy copied = *entry;
 	int err;
 
 	lockdep_assert_held(&copy->lock);
 	if (copy->error)
 		return;
 
-	err = devmem_hw_vram_write(dm, copy->addr + slot * sizeof(*entry),
-				   entry, sizeof(*entry));
+	if (devmem_fail_now(&dm->fail, DEVMEM_FAIL_COPY))
+		copied.op = cpu_to_le32(DEVMEM_COPY_BAD_OP);
+	err = devmem_hw_vram_write(dm, copy->addr + slot * sizeof(copied),
+				   &copied, sizeof(copied));
 	if (err) {
 		copy->error = err;
 		return;

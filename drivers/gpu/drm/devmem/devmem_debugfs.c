@@ -37,10 +37,9 @@
  *     Each queue with its counters and its latest error, one of
  *     &enum drm_devmem_error.
  *
- * ``fail_populate``
- *     A directory, as Documentation/fault-injection/fault-injection.rst says, if
- *     the kernel has CONFIG_FAULT_INJECTION_DEBUG_FS: as if there were no RAM for
- *     the struct pages of the memory of any device.
+ * ``stop``, ``fail_*``
+ *     What tests use to make the driver wait (devmem_stop.c) or fail
+ *     (devmem_fail.c).
  *
  * The fdinfo of an open file has in ``drm-engine-queue`` how long its queues
  * have executed batches, in ``drm-engine-capacity-queue`` how many can at a
@@ -170,8 +169,7 @@ void devmem_debugfs_init(struct devmem_device *dm)
 {
 	drm_debugfs_add_files(&dm->drm, devmem_debugfs_files,
 			      ARRAY_SIZE(devmem_debugfs_files));
-	fault_create_debugfs_attr("fail_populate", dm->drm.debugfs_root,
-				  &devmem_region_fail_populate);
+	devmem_fail_add_debugfs(dm);
 }
 
 /* Bytes of VRAM that back memory which the VMs of a file migrated */

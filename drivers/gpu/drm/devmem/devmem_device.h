@@ -10,6 +10,7 @@
 #include <linux/xarray.h>
 
 #include "devmem_copy.h"
+#include "devmem_fail.h"
 #include "devmem_fault.h"
 #include "devmem_hw.h"
 #include "devmem_pagemap.h"
@@ -106,6 +107,8 @@ struct devmem_device {
 	struct workqueue_struct *prefetch_wq;
 	/** @stop: where tests make the driver wait. */
 	struct devmem_stop stop;
+	/** @fail: what tests make fail. */
+	struct devmem_fail fail;
 };
 
 /**

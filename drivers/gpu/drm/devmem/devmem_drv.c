@@ -237,6 +237,7 @@ static int devmem_drv_init_device(struct devmem_device *dm)
 	xa_init_flags(&dm->vms, XA_FLAGS_ALLOC1);
 	xa_init_flags(&dm->queues, XA_FLAGS_ALLOC);
 	dm->job_timeout_ms = job_timeout_ms;
+	devmem_fail_init(dm);
 	devmem_drv_set_chunk_sizes(dm);
 	devmem_thrash_get_params(&dm->thrash);
 

@@ -55,7 +55,7 @@ int devmem_hw_init(struct devmem_device *dm, u64 vram_size)
 	if (!hw->irq_wq)
 		return -ENOMEM;
 
-	hw->soft = devmem_soft_create(hw->dev, vram_size, GPU_MAX_QUEUES,
+	hw->soft = devmem_soft_create(hw->dev, vram_size, GPU_MAX_QUEUES, &dm->fail,
 				      devmem_hw_irq, dm);
 	if (IS_ERR(hw->soft)) {
 		destroy_workqueue(hw->irq_wq);

@@ -43,6 +43,7 @@
 #include <linux/string.h>
 #include <linux/xarray.h>
 
+#include "devmem_fail.h"
 #include "devmem_iommu.h"
 
 /* Bus addresses: above most physical memory, and within page table entries */
@@ -55,6 +56,7 @@
  * struct devmem_iommu - the IOMMU of a device
  * @dev: device
  * @violations: see devmem_iommu_violations()
+ * @fail: what tests make fail
  * @ops: DMA operations of @dev; it is found through them
  * @lock: protects what follows; taken for reading by an access
  * @maps: &struct devmem_iommu_map, by address
@@ -64,6 +66,7 @@
 struct devmem_iommu {
 	struct device *dev;
 	atomic64_t violations;
+	struct devmem_fail *fail;
 #ifdef CONFIG_ARCH_HAS_DMA_OPS
 	const struct dma_map_ops ops;
 	rwlock_t lock;
@@ -192,6 +195,8 @@ static dma_addr_t devmem_iommu_add(struct devmem_iommu *iommu, struct xarray *pa
 	struct devmem_iommu_map *map;
 	u64 addr;
 
+	if (devmem_fail_now(iommu->fail, DEVMEM_FAIL_MAP))
+		return DMA_MAPPING_ERROR;
 	map = kmalloc_obj(*map, GFP_ATOMIC | __GFP_NOWARN);
 	if (!map)
 		return DMA_MAPPING_ERROR;
@@ -378,14 +383,16 @@ static const struct dma_map_ops devmem_iommu_ops = {
 /**
  * devmem_iommu_create() - set a device up for DMA
  * @dev: device, with no DMA mapping
+ * @fail: what tests make fail; lives as long as the IOMMU
  *
  * Return: the IOMMU or ERR_PTR(): -ENOMEM, or -EOPNOTSUPP if the platform
  * can't do DMA for the device.
  */
-struct devmem_iommu *devmem_iommu_create(struct device *dev)
+struct devmem_iommu *devmem_iommu_create(struct device *dev, struct devmem_fail *fail)
 {
 	const struct devmem_iommu init = {
 		.dev = dev,
+		.fail = fail,
 		.ops = devmem_iommu_ops,
 		.maps = RB_ROOT,
 		.next = DEVMEM_IOMMU_BASE,
@@ -504,7 +511,7 @@ static bool devmem_iommu_is_direct(struct device *dev)
 	return direct;
 }
 
-struct devmem_iommu *devmem_iommu_create(struct device *dev)
+struct devmem_iommu *devmem_iommu_create(struct device *dev, struct devmem_fail *fail)
 {
 	struct devmem_iommu *iommu;
 

@@ -7,10 +7,11 @@
 #include <linux/types.h>
 
 struct device;
+struct devmem_fail;
 struct devmem_iommu;
 struct xarray;
 
-struct devmem_iommu *devmem_iommu_create(struct device *dev);
+struct devmem_iommu *devmem_iommu_create(struct device *dev, struct devmem_fail *fail);
 void devmem_iommu_destroy(struct devmem_iommu *iommu);
 
 void *devmem_iommu_begin(struct devmem_iommu *iommu, u64 addr, u32 size,

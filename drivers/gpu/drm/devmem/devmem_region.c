@@ -31,9 +31,6 @@
  * The registration lives as long as the device.
  */
 
-/* When devmem_region_populate() is to fail without a reason, on all devices */
-DECLARE_FAULT_ATTR(devmem_region_fail_populate);
-
 /**
  * devmem_region_init() - register device-private pages for all VRAM
  * @dm: the device
@@ -98,7 +95,7 @@ int devmem_region_populate(struct devmem_device *dm, u64 addr, u64 size)
 	struct dev_pagemap *pagemap = &dm->region.pagemap;
 	int err;
 
-	if (should_fail(&devmem_region_fail_populate, size))
+	if (devmem_fail_now(&dm->fail, DEVMEM_FAIL_POPULATE))
 		return -ENOMEM;
 	if (!percpu_ref_tryget_live(&pagemap->ref))
 		return -ENODEV;

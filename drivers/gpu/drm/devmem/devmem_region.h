@@ -3,7 +3,6 @@
 #ifndef _DEVMEM_REGION_H_
 #define _DEVMEM_REGION_H_
 
-#include <linux/fault-inject.h>
 #include <linux/memremap.h>
 
 struct devmem_device;
@@ -17,8 +16,6 @@ struct devmem_region {
 	/** @error: 0 if the pages are registered, else why not. */
 	int error;
 };
-
-extern struct fault_attr devmem_region_fail_populate;
 
 int devmem_region_init(struct devmem_device *dm);
 void devmem_region_fini(struct devmem_device *dm);

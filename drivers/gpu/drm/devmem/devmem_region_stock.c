@@ -7,6 +7,7 @@
 #include <linux/mm.h>
 
 #include "devmem_device.h"
+#include "devmem_fail.h"
 #include "devmem_peer.h"
 #include "devmem_region.h"
 #include "devmem_region_stock.h"
@@ -24,9 +25,6 @@
  * Page N of the range stands for page N of VRAM. The range can be longer than VRAM,
  * since it is rounded up to whole sections of memory; those pages are not used.
  */
-
-/* When devmem_region_populate() is to fail without a reason, on all devices */
-DECLARE_FAULT_ATTR(devmem_region_fail_populate);
 
 /*
  * drm_pagemap_evict_to_ram() of such a kernel takes a reference to the users of the
@@ -114,7 +112,7 @@ void devmem_region_fini(struct devmem_device *dm)
  */
 int devmem_region_populate(struct devmem_device *dm, u64 addr, u64 size)
 {
-	if (should_fail(&devmem_region_fail_populate, size))
+	if (devmem_fail_now(&dm->fail, DEVMEM_FAIL_POPULATE))
 		return -ENOMEM;
 	return percpu_ref_tryget_live(&dm->region.pagemap.ref) ? 0 : -ENODEV;
 }

@@ -24,6 +24,7 @@
 #include <linux/string.h>
 #include <linux/xarray.h>
 
+#include "devmem_fail.h"
 #include "devmem_iommu.h"
 #include "devmem_soft.h"
 #include "gpu/gpu.h"
@@ -34,6 +35,7 @@
  * @iommu: resolves bus addresses
  * @vram: pages of VRAM that were touched, by page number
  * @vram_size: bytes of VRAM
+ * @fail: what tests make fail
  * @irq: handler of the interrupt
  * @irq_data: for @irq
  */
@@ -42,6 +44,7 @@ struct devmem_soft {
 	struct devmem_iommu *iommu;
 	struct xarray vram;
 	u64 vram_size;
+	struct devmem_fail *fail;
 	devmem_soft_irq_t irq;
 	void *irq_data;
 };
@@ -51,6 +54,8 @@ static struct page *devmem_soft_alloc_page(struct devmem_soft *soft,
 {
 	struct page *page, *old;
 
+	if (devmem_fail_now(soft->fail, DEVMEM_FAIL_BACKING))
+		return NULL;
 	page = alloc_page(gfp | __GFP_ZERO);
 	if (!page)
 		return NULL;
@@ -114,6 +119,7 @@ static const struct gpu_env_ops devmem_soft_env_ops = {
  * @dev: device that becomes its DMA device; must not do DMA otherwise
  * @vram_size: bytes, a multiple of 4 KiB
  * @num_queues: 1 to %GPU_MAX_QUEUES
+ * @fail: what tests make fail; lives as long as the device
  * @irq: handler of the interrupt
  * @irq_data: for @irq
  *
@@ -124,8 +130,8 @@ static const struct gpu_env_ops devmem_soft_env_ops = {
  * for the model, -EOPNOTSUPP when the platform can't do DMA for it, -ENOMEM.
  */
 struct devmem_soft *devmem_soft_create(struct device *dev, u64 vram_size,
-				       u32 num_queues, devmem_soft_irq_t irq,
-				       void *irq_data)
+				       u32 num_queues, struct devmem_fail *fail,
+				       devmem_soft_irq_t irq, void *irq_data)
 {
 	struct gpu_config config = {
 		.vram_size = vram_size,
@@ -139,11 +145,12 @@ struct devmem_soft *devmem_soft_create(struct device *dev, u64 vram_size,
 	if (!soft)
 		return ERR_PTR(-ENOMEM);
 	soft->vram_size = vram_size;
+	soft->fail = fail;
 	soft->irq = irq;
 	soft->irq_data = irq_data;
 	xa_init(&soft->vram);
 
-	soft->iommu = devmem_iommu_create(dev);
+	soft->iommu = devmem_iommu_create(dev, fail);
 	if (IS_ERR(soft->iommu)) {
 		ret = PTR_ERR(soft->iommu);
 		goto err_free;

@@ -7,6 +7,7 @@
 #include <linux/types.h>
 
 struct device;
+struct devmem_fail;
 struct devmem_soft;
 
 /**
@@ -20,8 +21,8 @@ struct devmem_soft;
 typedef void (*devmem_soft_irq_t)(void *data);
 
 struct devmem_soft *devmem_soft_create(struct device *dev, u64 vram_size,
-				       u32 num_queues, devmem_soft_irq_t irq,
-				       void *irq_data);
+				       u32 num_queues, struct devmem_fail *fail,
+				       devmem_soft_irq_t irq, void *irq_data);
 void devmem_soft_destroy(struct devmem_soft *soft);
 
 u64 devmem_soft_read(struct devmem_soft *soft, u64 reg);

@@ -250,11 +250,14 @@ devmem_vram_try_alloc(struct devmem_vram *vram, u64 size, unsigned long flags)
 
 /* One block of @size bytes, a power of two; evicts to make room. */
 static struct gpu_buddy_block *
-devmem_vram_get_block(struct devmem_device *dm, u64 size, unsigned long flags)
+devmem_vram_get_block(struct devmem_device *dm, u64 size, unsigned long flags,
+		      enum devmem_fail_point fail)
 {
 	struct gpu_buddy_block *block;
 	int tries = DEVMEM_VRAM_EVICT_TRIES;
 
+	if (devmem_fail_now(&dm->fail, fail))
+		return ERR_PTR(-ENOSPC);
 	do {
 		devmem_vram_release_all(&dm->vram);
 		block = devmem_vram_try_alloc(&dm->vram, size, flags);
@@ -288,7 +291,7 @@ struct devmem_bo *devmem_vram_alloc(struct devmem_device *dm, u64 size,
 	if (!bo)
 		return ERR_PTR(-ENOMEM);
 
-	bo->block = devmem_vram_get_block(dm, size, 0);
+	bo->block = devmem_vram_get_block(dm, size, 0, DEVMEM_FAIL_VRAM);
 	if (IS_ERR(bo->block)) {
 		int err = PTR_ERR(bo->block);
 
@@ -395,7 +398,8 @@ int devmem_vram_alloc_kernel(struct devmem_device *dm, u64 size, u64 *addr)
 	struct gpu_buddy_block *block;
 	int err;
 
-	block = devmem_vram_get_block(dm, size, GPU_BUDDY_TOPDOWN_ALLOCATION);
+	block = devmem_vram_get_block(dm, size, GPU_BUDDY_TOPDOWN_ALLOCATION,
+				      DEVMEM_FAIL_TABLE);
 	if (IS_ERR(block))
 		return PTR_ERR(block);
 
