@@ -141,6 +141,7 @@ static void gpu_reset(struct gpu *gpu)
 	u32 i;
 
 	WRITE_ONCE(gpu->enabled, false);
+	WRITE_ONCE(gpu->halted, false);
 	for (i = 0; i < gpu->config.num_queues; i++)
 		devmem_gpu_queue_disable(&gpu->queues[i]);
 	devmem_gpu_copy_stop(gpu);
@@ -163,6 +164,20 @@ static void gpu_reset(struct gpu *gpu)
 	WRITE_ONCE(gpu->bus_error, false);
 }
 
+/* Wait until no queue is at something that it began before it could see @halted. */
+static void gpu_halt_wait(struct gpu *gpu)
+{
+	u32 i;
+
+	for (i = 0; i < gpu->config.num_queues; i++) {
+		spin_lock(&gpu->queues[i].lock);
+		spin_unlock(&gpu->queues[i].lock);
+	}
+	/* A fault is reported under this one. */
+	spin_lock(&gpu->lock);
+	spin_unlock(&gpu->lock);
+}
+
 static void gpu_ctrl_write(struct gpu *gpu, u64 value)
 {
 	u32 i;
@@ -172,6 +187,9 @@ static void gpu_ctrl_write(struct gpu *gpu, u64 value)
 		gpu_reset(gpu);
 	} else {
 		WRITE_ONCE(gpu->enabled, value & GPU_CTRL_ENABLE);
+		WRITE_ONCE(gpu->halted, value & GPU_CTRL_HALT);
+		if (value & GPU_CTRL_HALT)
+			gpu_halt_wait(gpu);
 		for (i = 0; i < gpu->config.num_queues; i++)
 			wake_up_all(&gpu->queues[i].wait);
 		wake_up_all(&gpu->copy.wait);
@@ -232,7 +250,8 @@ u64 devmem_gpu_read(struct gpu *gpu, u64 reg)
 	case GPU_REG_CAPS:
 		return gpu_caps(gpu);
 	case GPU_REG_CTRL:
-		return READ_ONCE(gpu->enabled) ? GPU_CTRL_ENABLE : 0;
+		return (READ_ONCE(gpu->enabled) ? GPU_CTRL_ENABLE : 0) |
+		       (READ_ONCE(gpu->halted) ? GPU_CTRL_HALT : 0);
 	case GPU_REG_STATUS:
 		return READ_ONCE(gpu->bus_error) ? GPU_STATUS_BUS_ERROR : 0;
 	case GPU_REG_IRQ_STATUS:

@@ -36,6 +36,7 @@ static bool gpu_fault_ring_changed(struct gpu *gpu)
 
 enum gpu_fault_post {
 	GPU_FAULT_POSTED,
+	GPU_FAULT_HALTED,
 	GPU_FAULT_FULL,
 	GPU_FAULT_NEED_PAGE,
 	GPU_FAULT_BAD_RING,
@@ -51,7 +52,9 @@ static enum gpu_fault_post gpu_fault_try_post(struct gpu *gpu,
 	struct gpu_fault *slot;
 
 	spin_lock(&gpu->lock);
-	if (!devmem_gpu_ring_valid(gpu, ring, sizeof(*fault))) {
+	if (READ_ONCE(gpu->halted)) {
+		result = GPU_FAULT_HALTED;
+	} else if (!devmem_gpu_ring_valid(gpu, ring, sizeof(*fault))) {
 		result = GPU_FAULT_BAD_RING;
 	} else if (gpu_fault_ring_full(gpu)) {
 		result = GPU_FAULT_FULL;
@@ -81,6 +84,9 @@ static u32 gpu_fault_post(struct gpu_queue *queue,
 		case GPU_FAULT_POSTED:
 			devmem_gpu_irq_raise(gpu, GPU_IRQ_FAULT);
 			return GPU_JOB_ERROR_NONE;
+		case GPU_FAULT_HALTED:
+			devmem_gpu_queue_wait_halt(queue);
+			break;
 		case GPU_FAULT_FULL:
 			wait_event_idle(queue->wait,
 					gpu_fault_ring_changed(gpu) ||

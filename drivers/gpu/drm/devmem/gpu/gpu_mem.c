@@ -62,6 +62,9 @@ static u32 gpu_mem_resolve(struct gpu_queue *queue, u64 va, u32 access,
 		return devmem_gpu_queue_error(queue, GPU_JOB_ERROR_ABORTED, access, va);
 
 	switch (result) {
+	case GPU_MMU_HALTED:
+		devmem_gpu_queue_wait_halt(queue);
+		return GPU_JOB_ERROR_NONE;
 	case GPU_MMU_AGAIN:
 		if (!miss->need_page ||
 		    devmem_gpu_vram(queue->gpu, miss->vram_addr, true))
@@ -73,6 +76,16 @@ static u32 gpu_mem_resolve(struct gpu_queue *queue, u64 va, u32 access,
 		break;
 	}
 	return devmem_gpu_queue_error(queue, GPU_JOB_ERROR_BUS, access, va);
+}
+
+/* A translation, if the queue may make an access at all. */
+static enum gpu_mmu_result gpu_mem_translate(struct gpu_queue *queue, u64 va,
+					     u32 access, struct gpu_xlat *xlat,
+					     struct gpu_mmu_miss *miss)
+{
+	if (READ_ONCE(queue->gpu->halted))
+		return GPU_MMU_HALTED;
+	return devmem_gpu_mmu_translate(queue, va, access, xlat, miss);
 }
 
 /**
@@ -99,8 +112,7 @@ u32 devmem_gpu_mem_access(struct gpu_queue *queue, u64 va, u32 size,
 
 	for (;;) {
 		spin_lock(&queue->lock);
-		result = devmem_gpu_mmu_translate(queue, va, access, &xlat,
-						  &miss);
+		result = gpu_mem_translate(queue, va, access, &xlat, &miss);
 		if (result == GPU_MMU_OK) {
 			ptr = gpu_mem_map(queue->gpu, &xlat, va, size, write);
 			if (ptr) {
@@ -346,12 +358,10 @@ static u32 gpu_mem_copy_step(struct gpu_queue *queue, u64 dst, u64 src,
 	for (;;) {
 		spin_lock(&queue->lock);
 		access = GPU_ACCESS_READ;
-		result = devmem_gpu_mmu_translate(queue, src, access, &from,
-						  &miss);
+		result = gpu_mem_translate(queue, src, access, &from, &miss);
 		if (result == GPU_MMU_OK) {
 			access = GPU_ACCESS_WRITE;
-			result = devmem_gpu_mmu_translate(queue, dst, access,
-							  &to, &miss);
+			result = gpu_mem_translate(queue, dst, access, &to, &miss);
 		}
 		if (result == GPU_MMU_OK) {
 			failed = gpu_mem_copy_mapped(queue, dst, &to, src,

@@ -80,12 +80,14 @@ struct gpu_tlb_entry {
  *	allocated first
  * @GPU_MMU_FAULT: no translation, or one that does not allow the access
  * @GPU_MMU_BUS: page table that is malformed or leads out of VRAM
+ * @GPU_MMU_HALTED: the device is halted
  */
 enum gpu_mmu_result {
 	GPU_MMU_OK,
 	GPU_MMU_AGAIN,
 	GPU_MMU_FAULT,
 	GPU_MMU_BUS,
+	GPU_MMU_HALTED,
 };
 
 /**
@@ -189,6 +191,7 @@ struct gpu_copy_engine {
  * @env: for @ops
  * @control: serializes starting and stopping engines
  * @enabled: GPU_CTRL_ENABLE
+ * @halted: GPU_CTRL_HALT; queues look at it under their lock, or under @lock
  * @bus_error: GPU_STATUS_BUS_ERROR
  * @tlb_start: GPU_REG_TLB_START
  * @tlb_end: GPU_REG_TLB_END
@@ -209,6 +212,7 @@ struct gpu {
 	void *env;
 	struct mutex control; /* see above */
 	bool enabled;
+	bool halted;
 	bool bus_error;
 	u64 tlb_start;
 	u64 tlb_end;
@@ -271,6 +275,7 @@ u32 devmem_gpu_exec_batch(struct gpu_queue *queue, u64 batch);
 
 /* gpu_queue.c */
 bool devmem_gpu_queue_aborting(const struct gpu_queue *queue);
+void devmem_gpu_queue_wait_halt(struct gpu_queue *queue);
 u32 devmem_gpu_queue_error(struct gpu_queue *queue, u32 code, u32 access,
 			   u64 va);
 void devmem_gpu_queue_init(struct gpu *gpu, u32 index);

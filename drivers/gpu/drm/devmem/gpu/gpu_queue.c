@@ -54,42 +54,79 @@ u32 devmem_gpu_queue_error(struct gpu_queue *queue, u32 code, u32 access,
 	return code;
 }
 
+/* Whether a queue has to keep its hands off memory. One that is told to end may end. */
+static bool gpu_queue_halted(const struct gpu_queue *queue)
+{
+	return READ_ONCE(queue->gpu->halted) && !READ_ONCE(queue->stop);
+}
+
+/**
+ * devmem_gpu_queue_wait_halt() - wait until the device is not halted
+ * @queue: queue; called in its thread, without its lock
+ *
+ * Ends early when the job is aborted.
+ */
+void devmem_gpu_queue_wait_halt(struct gpu_queue *queue)
+{
+	wait_event_idle(queue->wait, !READ_ONCE(queue->gpu->halted) ||
+			devmem_gpu_queue_aborting(queue));
+}
+
 static bool gpu_queue_has_work(struct gpu_queue *queue)
 {
 	bool work;
 
 	spin_lock(&queue->lock);
 	work = queue->ring.head != queue->ring.tail &&
-	       READ_ONCE(queue->gpu->enabled);
+	       READ_ONCE(queue->gpu->enabled) && !gpu_queue_halted(queue);
 	spin_unlock(&queue->lock);
 	return work;
 }
 
-/* Start the next job: number of it in @head, or false if there is none. */
-static bool gpu_queue_begin(struct gpu_queue *queue, u64 *head)
-{
-	bool work;
+enum gpu_queue_next {
+	GPU_QUEUE_JOB,
+	GPU_QUEUE_AGAIN,
+	GPU_QUEUE_EMPTY,
+};
 
+/* Start the next job and read it. @slot is where it is, or NULL without memory. */
+static enum gpu_queue_next gpu_queue_begin(struct gpu_queue *queue,
+					   struct gpu_job **slot,
+					   struct gpu_job *job)
+{
+	enum gpu_queue_next next = GPU_QUEUE_EMPTY;
+
+	/* Only this thread moves the head on. */
+	*slot = devmem_gpu_vram(queue->gpu, queue->ring.base +
+				(queue->ring.head & (queue->ring.size - 1)) *
+				sizeof(**slot), true);
 	spin_lock(&queue->lock);
-	work = queue->ring.head != queue->ring.tail;
-	if (work) {
-		*head = queue->ring.head;
+	if (gpu_queue_halted(queue)) {
+		next = GPU_QUEUE_AGAIN;
+	} else if (queue->ring.head != queue->ring.tail) {
+		next = GPU_QUEUE_JOB;
 		queue->running = true;
+		if (*slot)
+			*job = **slot;
 	}
 	spin_unlock(&queue->lock);
-	return work;
+	return next;
 }
 
 static void gpu_queue_end(struct gpu_queue *queue, struct gpu_job *job)
 {
+	spin_lock(&queue->lock);
+	while (gpu_queue_halted(queue)) {
+		spin_unlock(&queue->lock);
+		wait_event_idle(queue->wait, !gpu_queue_halted(queue));
+		spin_lock(&queue->lock);
+	}
 	if (job) {
 		job->error_va = cpu_to_le64(queue->error.va);
 		job->error_pc = cpu_to_le64(queue->error.code ? queue->pc : 0);
 		job->access = cpu_to_le32(queue->error.access);
 		job->error = cpu_to_le32(queue->error.code);
 	}
-
-	spin_lock(&queue->lock);
 	queue->ring.head++;
 	queue->running = false;
 	WRITE_ONCE(queue->abort, false);
@@ -126,25 +163,23 @@ static void gpu_queue_run(struct gpu_queue *queue, const struct gpu_job *job)
 static int gpu_queue_thread(void *data)
 {
 	struct gpu_queue *queue = data;
+	enum gpu_queue_next next;
 	struct gpu_job *slot, job;
-	u64 head;
 
 	for (;;) {
 		wait_event_idle(queue->wait, gpu_queue_has_work(queue) ||
 				READ_ONCE(queue->stop));
-		if (!gpu_queue_begin(queue, &head))
+		next = gpu_queue_begin(queue, &slot, &job);
+		if (next == GPU_QUEUE_AGAIN)
+			continue;
+		if (next == GPU_QUEUE_EMPTY)
 			break;
 
 		queue->error = (struct gpu_error){};
-		slot = devmem_gpu_vram(queue->gpu, queue->ring.base +
-				       (head & (queue->ring.size - 1)) *
-				       sizeof(*slot), true);
-		if (slot) {
-			job = *slot;
+		if (slot)
 			gpu_queue_run(queue, &job);
-		} else {
+		else
 			devmem_gpu_queue_error(queue, GPU_JOB_ERROR_BUS, 0, 0);
-		}
 		gpu_queue_end(queue, slot);
 		cond_resched();
 	}

@@ -28,6 +28,7 @@
 #define GPU_REG_CTRL			0x0020
 #define GPU_CTRL_ENABLE			BIT_ULL(0)	/* engines may run */
 #define GPU_CTRL_RESET			BIT_ULL(1)	/* to power-on state; reads 0 when done */
+#define GPU_CTRL_HALT			BIT_ULL(2)	/* queues access no memory */
 #define GPU_REG_STATUS			0x0028
 #define GPU_STATUS_BUS_ERROR		BIT_ULL(0)	/* some bus access failed since reset */
 

@@ -310,6 +310,69 @@ static void test_start_stop(struct machine *m)
 	}
 }
 
+static bool grows_beyond(struct machine *m, u64 va, u64 value)
+{
+	u32 i;
+
+	for (i = 0; i < 20000; i++) {
+		if (machine_get64(m, va) > value)
+			return true;
+		usleep(100);
+	}
+	return false;
+}
+
+/* What a halted device has in VRAM can be lost and brought back, and it goes on. */
+static void test_halt(struct machine *m)
+{
+	struct gpu_fault fault;
+	u8 *code = machine_ptr(m, CODE_VA), saved[ENV_PAGE];
+	u64 value, tail;
+
+	CHECK(machine_enable(m, 1, 1, RING_SIZE));
+	SUBMIT(m, 0, CMD(ATOMIC, .width = 8, .a = VRAM_VA, .b = 1),
+	       CMD(BRANCH, .c = -(u64)DRM_DEVMEM_CMD_SIZE));
+	CHECK(grows_beyond(m, VRAM_VA, 0));
+	machine_wr(m, GPU_REG_CTRL, GPU_CTRL_ENABLE | GPU_CTRL_HALT);
+	CHECK_EQ(machine_rd(m, GPU_REG_CTRL), GPU_CTRL_ENABLE | GPU_CTRL_HALT);
+	value = machine_get64(m, VRAM_VA);
+	memcpy(saved, code, ENV_PAGE);
+	memset(code, 0xff, ENV_PAGE);
+
+	/* Nothing starts, and nothing faults. */
+	SUBMIT(m, 1, CMD(STORE, .width = 8, .a = HOLE_VA));
+	tail = machine_rd(m, GPU_REG_FAULT_TAIL);
+	usleep(20000);
+	CHECK_EQ(machine_get64(m, VRAM_VA), value);
+	CHECK_EQ(machine_queue_rd(m, 0, GPU_QUEUE_STATUS), GPU_QUEUE_STATUS_RUNNING);
+	CHECK_EQ(machine_queue_rd(m, 1, GPU_QUEUE_STATUS), 0);
+	CHECK_EQ(machine_rd(m, GPU_REG_FAULT_TAIL), tail);
+
+	memcpy(code, saved, ENV_PAGE);
+	machine_wr(m, GPU_REG_CTRL, GPU_CTRL_ENABLE);
+	CHECK(grows_beyond(m, VRAM_VA, value));
+	CHECK(machine_fault(m, &fault));
+	machine_reply(m, &fault, GPU_FAULT_REPLY_FAIL);
+	CHECK(machine_idle(m, 1));
+	CHECK_EQ(job_error(m, 1, 0), GPU_JOB_ERROR_FAULT);
+}
+
+/* To halt keeps nobody from ending jobs. */
+static void test_halt_disable(struct machine *m)
+{
+	SUBMIT(m, 0, CMD(BRANCH));
+	SUBMIT(m, 0, CMD(BRANCH));
+	CHECK(running(m, 0));
+	machine_wr(m, GPU_REG_CTRL, GPU_CTRL_ENABLE | GPU_CTRL_HALT);
+	machine_queue_wr(m, 0, GPU_QUEUE_CTRL, 0);
+	CHECK_EQ(machine_queue_rd(m, 0, GPU_QUEUE_CTRL), 0);
+	CHECK_EQ(machine_queue_rd(m, 0, GPU_QUEUE_HEAD), 2);
+	CHECK_EQ(job_error(m, 0, 0), GPU_JOB_ERROR_ABORTED);
+	CHECK_EQ(job_error(m, 0, 1), GPU_JOB_ERROR_ABORTED);
+	machine_wr(m, GPU_REG_CTRL, GPU_CTRL_RESET);
+	CHECK_EQ(machine_rd(m, GPU_REG_CTRL), 0);
+}
+
 const struct test queue_tests[] = {
 	{ "queue: ring wraps", test_ring_wrap },
 	{ "queue: doorbells out of range", test_bad_doorbell },
@@ -325,5 +388,7 @@ const struct test queue_tests[] = {
 	{ "queue: progress", test_progress },
 	{ "queue: no memory for the ring", test_ring_without_memory },
 	{ "queue: starts and stops of many", test_start_stop },
+	{ "queue: halt and go on", test_halt },
+	{ "queue: disabling while halted", test_halt_disable },
 	{ }
 };
