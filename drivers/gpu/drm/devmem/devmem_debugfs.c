@@ -37,9 +37,9 @@
  *     Each queue with its counters and its latest error, one of
  *     &enum drm_devmem_error.
  *
- * ``stop``, ``fail_*``
- *     What tests use to make the driver wait (devmem_stop.c) or fail
- *     (devmem_fail.c).
+ * ``stop``, ``fail_*``, ``sleep``
+ *     What tests use to make the driver wait (devmem_stop.c), fail (devmem_fail.c)
+ *     or sleep (devmem_pm.c).
  *
  * The fdinfo of an open file has in ``drm-engine-queue`` how long its queues
  * have executed batches, in ``drm-engine-capacity-queue`` how many can at a
@@ -170,6 +170,7 @@ void devmem_debugfs_init(struct devmem_device *dm)
 	drm_debugfs_add_files(&dm->drm, devmem_debugfs_files,
 			      ARRAY_SIZE(devmem_debugfs_files));
 	devmem_fail_add_debugfs(dm);
+	devmem_pm_add_debugfs(dm);
 }
 
 /* Bytes of VRAM that back memory which the VMs of a file migrated */

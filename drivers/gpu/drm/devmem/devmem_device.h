@@ -14,6 +14,7 @@
 #include "devmem_fault.h"
 #include "devmem_hw.h"
 #include "devmem_pagemap.h"
+#include "devmem_pm.h"
 #include "devmem_region.h"
 #include "devmem_stop.h"
 #include "devmem_thrash.h"
@@ -28,6 +29,8 @@ struct devmem_queue;
  * The locks of the driver, outermost first. Whoever holds one may take those
  * below it only.
  *
+ * 0. &devmem_pm.cycle_lock (mutex) and &devmem_pm.objects (rwsem): a test makes the
+ *    device sleep.
  * 1. &devmem_file.lock (mutex): ids of VMs and queues of one open file.
  * 2. &devmem_device.vms_lock (mutex): a VM parts from the hardware, because its
  *    last reference has gone or the device is unplugged. Not with the one before.
@@ -42,6 +45,8 @@ struct devmem_queue;
  *    reclaim has to find.
  * 8. &devmem_vm.pt_lock (mutex): the GPU page table of a VM.
  * 9. &devmem_hw.tlb_lock (mutex): the TLB registers.
+ *
+ * devmem_pm_enter() waits outside of all of these.
  *
  * On their own, below the folio locks and never with each other:
  *
@@ -60,6 +65,7 @@ struct devmem_queue;
  * - &devmem_fault_ring.lock (spinlock): which faults are being served. Above
  *   &devmem_fault.lock (spinlock): the latest entry of a queue.
  * - &devmem_report.lock (spinlock): faults that failed.
+ * - &devmem_pm.lock (spinlock): who uses memory of the device.
  * - &devmem_vm.gc_lock (spinlock): list of ranges that lost their memory.
  */
 
@@ -105,6 +111,8 @@ struct devmem_device {
 	struct workqueue_struct *timeout_wq;
 	/** @prefetch_wq: runs prefetches. */
 	struct workqueue_struct *prefetch_wq;
+	/** @pm: whether it sleeps. */
+	struct devmem_pm pm;
 	/** @stop: where tests make the driver wait. */
 	struct devmem_stop stop;
 	/** @fail: what tests make fail. */

@@ -268,9 +268,14 @@ static int devmem_drv_init_device(struct devmem_device *dm)
 	err = devmem_copy_init(dm);
 	if (err)
 		goto err_fault;
+	err = devmem_pm_init(dm);
+	if (err)
+		goto err_copy;
 	devmem_hw_start(dm);
 	return 0;
 
+err_copy:
+	devmem_copy_fini(dm);
 err_fault:
 	devmem_fault_fini(dm);
 err_region:
@@ -318,8 +323,10 @@ static int devmem_drv_probe(struct faux_device *fdev)
 	devmem_stop_init(dm);
 
 	err = drm_dev_register(&dm->drm, 0);
-	if (err)
+	if (err) {
+		devmem_pm_fini(dm);
 		devmem_drv_fini_device(dm);
+	}
 	return err;
 }
 
@@ -328,6 +335,7 @@ static void devmem_drv_remove(struct faux_device *fdev)
 	struct devmem_device *dm = faux_device_get_drvdata(fdev);
 
 	devmem_stop_close(dm);
+	devmem_pm_fini(dm);
 	drm_dev_unplug(&dm->drm);
 	devmem_queue_unplug(dm);
 	devmem_vm_unplug(dm);

@@ -231,11 +231,13 @@ static void devmem_fault_work(struct work_struct *work)
 	entry = fault->entry;
 	spin_unlock(&fault->lock);
 
+	devmem_pm_enter(fault->dm);
 	role = devmem_fault_begin(fault, &entry, &vm);
 	if (vm) {
 		devmem_fault_handle(fault, vm, &entry, role);
 		devmem_vm_put(vm);
 	}
+	devmem_pm_exit(fault->dm);
 	devmem_queue_put(devmem_fault_to_queue(fault));
 }
 

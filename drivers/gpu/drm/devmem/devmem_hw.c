@@ -91,6 +91,36 @@ void devmem_hw_start(struct devmem_device *dm)
 }
 
 /**
+ * devmem_hw_halt() - halt all queues wherever they are, or let them go on
+ * @dm: the device
+ * @halt: which of it
+ *
+ * On return no queue accesses memory. Queues can be made and destroyed meanwhile, and
+ * faults be answered. The copy engine goes on.
+ *
+ * Context: process context.
+ */
+void devmem_hw_halt(struct devmem_device *dm, bool halt)
+{
+	devmem_hw_write(dm, GPU_REG_CTRL, GPU_CTRL_ENABLE | (halt ? GPU_CTRL_HALT : 0));
+}
+
+/**
+ * devmem_hw_sleep() - the device loses power
+ * @dm: the device, halted; all of VRAM that matters was saved
+ *
+ * VRAM loses its content and queues and registers keep theirs.
+ *
+ * Context: process context.
+ */
+void devmem_hw_sleep(struct devmem_device *dm)
+{
+	/* What was raised before it was halted; nothing is afterwards. */
+	flush_work(&dm->hw.irq_work);
+	devmem_soft_lose_vram(dm->hw.soft);
+}
+
+/**
  * devmem_hw_fini() - take down the transport
  * @dm: the device; nothing may use the GPU any more
  */

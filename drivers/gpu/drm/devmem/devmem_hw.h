@@ -39,6 +39,8 @@ struct devmem_hw {
 
 int devmem_hw_init(struct devmem_device *dm, u64 vram_size);
 void devmem_hw_start(struct devmem_device *dm);
+void devmem_hw_halt(struct devmem_device *dm, bool halt);
+void devmem_hw_sleep(struct devmem_device *dm);
 void devmem_hw_fini(struct devmem_device *dm);
 u64 devmem_hw_read(struct devmem_device *dm, u64 reg);
 void devmem_hw_write(struct devmem_device *dm, u64 reg, u64 value);

@@ -226,6 +226,11 @@ static int devmem_migrate_locked(struct devmem_device *dm, struct devmem_vm *vm,
 
 	if (!drm_dev_enter(&dm->drm, &idx))
 		return -ENODEV;
+	/* Whoever it is for can have entered another device. */
+	if (!devmem_pm_try_enter(dm)) {
+		err = -EAGAIN;
+		goto out_dev;
+	}
 
 	bo = devmem_vram_alloc(dm, end - start, stats);
 	if (IS_ERR(bo)) {
@@ -257,6 +262,8 @@ static int devmem_migrate_locked(struct devmem_device *dm, struct devmem_vm *vm,
 				     ktime_to_ns(ktime_sub(ktime_get(), begin)));
 	devmem_vram_put(bo);
 out:
+	devmem_pm_exit(dm);
+out_dev:
 	drm_dev_exit(idx);
 	return err;
 }
@@ -295,7 +302,8 @@ const struct drm_pagemap_ops devmem_migrate_pagemap_ops = {
  *
  * Return: 0 when all of it is on the device. Else a negative error, and the
  * memory stays where it is: -EBUSY (pinned or changing), -ENOSPC, -ENOMEM,
- * -EFAULT (the process has exited), -ENODEV, -ENOENT.
+ * -EFAULT (the process has exited), -ENODEV, -ENOENT, -EAGAIN (the system is about to
+ * sleep).
  */
 int devmem_migrate_to_device(struct devmem_vm *vm, unsigned long start,
 			     unsigned long end, enum devmem_trigger trigger)

@@ -177,8 +177,11 @@ static int devmem_prefetch_piece(struct devmem_prefetch *p, unsigned long start,
 		peer = devmem_policy_device(&p->vm->policy, &attrs);
 	}
 
-	if (!drm_dev_enter(&dm->drm, &idx))
+	devmem_pm_enter(dm);
+	if (!drm_dev_enter(&dm->drm, &idx)) {
+		devmem_pm_exit(dm);
 		return -ENODEV;
+	}
 	if (location != DRM_DEVMEM_LOCATION_SYSTEM)
 		while (!err && next < *end)
 			err = devmem_svm_prefetch(p->vm, &next, *end, preferred, p->write,
@@ -189,6 +192,7 @@ static int devmem_prefetch_piece(struct devmem_prefetch *p, unsigned long start,
 		err = -ENOMEM;
 	atomic64_add(bytes, &p->bytes);
 	drm_dev_exit(idx);
+	devmem_pm_exit(dm);
 	return err;
 }
 

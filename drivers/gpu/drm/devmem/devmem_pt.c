@@ -122,6 +122,34 @@ void devmem_pt_fini(struct devmem_vm *vm)
 }
 EXPORT_SYMBOL_IF_KUNIT(devmem_pt_fini);
 
+static void devmem_pt_restore_table(struct devmem_vm *vm, struct devmem_pt_table *table)
+{
+	unsigned int i;
+
+	/* Can't fail: it was written when it was made. */
+	devmem_hw_vram_zero(vm->dm, table->addr, SZ_4K);
+	for (i = 0; table->child && i < GPU_PT_ENTRIES; i++) {
+		if (!table->child[i])
+			continue;
+		devmem_pt_restore_table(vm, table->child[i]);
+		devmem_pt_write(vm, table, i, table->child[i]->addr | GPU_PTE_VALID);
+	}
+}
+
+/**
+ * devmem_pt_restore() - write all tables anew after VRAM has lost its content
+ * @vm: the VM; it has no translations
+ *
+ * Context: process context; takes &devmem_vm.pt_lock. Allocates nothing.
+ */
+void devmem_pt_restore(struct devmem_vm *vm)
+{
+	mutex_lock(&vm->pt_lock);
+	devmem_pt_restore_table(vm, vm->pt.root);
+	mutex_unlock(&vm->pt_lock);
+}
+EXPORT_SYMBOL_IF_KUNIT(devmem_pt_restore);
+
 /**
  * devmem_pt_root() - root of the page table for the hardware
  * @vm: the VM

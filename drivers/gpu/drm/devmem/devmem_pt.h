@@ -21,6 +21,7 @@ struct devmem_pt {
 
 int devmem_pt_init(struct devmem_vm *vm);
 void devmem_pt_fini(struct devmem_vm *vm);
+void devmem_pt_restore(struct devmem_vm *vm);
 u64 devmem_pt_root(struct devmem_vm *vm);
 int devmem_pt_prepare(struct devmem_vm *vm, u64 start, u64 end);
 void devmem_pt_map(struct devmem_vm *vm, u64 va, u64 addr, u64 size, u64 flags);

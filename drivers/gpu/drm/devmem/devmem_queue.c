@@ -315,7 +315,8 @@ devmem_queue_timedout_job(struct drm_sched_job *sched_job)
 	if (!drm_dev_enter(&q->dm->drm, &idx))
 		return DRM_GPU_SCHED_STAT_NO_HANG;
 
-	if (!devmem_queue_ban(q)) {
+	/* While the system is about to sleep no job gets on. */
+	if (devmem_pm_is_closed(q->dm) || !devmem_queue_ban(q)) {
 		drm_dev_exit(idx);
 		return DRM_GPU_SCHED_STAT_NO_HANG;
 	}
@@ -614,7 +615,9 @@ static void devmem_queue_destroy(struct devmem_file *df, struct devmem_queue *q)
 	u64 busy;
 
 	kref_get(&q->kref);
+	down_read(&q->dm->pm.objects);
 	devmem_queue_takedown(q);
+	up_read(&q->dm->pm.objects);
 	busy = q->busy;
 	devmem_queue_put(q);
 
@@ -684,6 +687,77 @@ void devmem_queue_unplug(struct devmem_device *dm)
 	}
 	/* Faults that are being served use page tables, which go next. */
 	devmem_fault_flush(dm);
+}
+
+/**
+ * devmem_queue_resume() - bring back all queues after VRAM has lost its content
+ * @dm: the device, halted since devmem_queue_suspend(), which can have failed
+ *
+ * Context: process context; allocates nothing.
+ */
+void devmem_queue_resume(struct devmem_device *dm)
+{
+	struct devmem_queue *q;
+	unsigned long index;
+
+	for (index = 0; (q = devmem_queue_find(dm, &index)); index++) {
+		if (q->saved) {
+			/* Can't fail: it was written when it was made. */
+			devmem_hw_vram_write(dm, q->ring, q->saved, SZ_4K);
+			kfree(q->saved);
+			q->saved = NULL;
+			drm_sched_wqueue_start(&q->sched);
+		}
+		devmem_queue_put(q);
+	}
+}
+
+/**
+ * devmem_queue_suspend() - save the rings and take no more jobs
+ * @dm: the device, halted; processes are frozen, so that no queue comes or goes
+ *
+ * Context: process context; waits for jobs that are on their way to a ring.
+ *
+ * Return: 0, or -ENOMEM and nothing is done.
+ */
+int devmem_queue_suspend(struct devmem_device *dm)
+{
+	struct devmem_queue *q;
+	unsigned long index;
+	int err = 0;
+
+	for (index = 0; !err && (q = devmem_queue_find(dm, &index)); index++) {
+		q->saved = kmalloc(SZ_4K, GFP_KERNEL);
+		if (q->saved) {
+			drm_sched_wqueue_stop(&q->sched);
+			err = devmem_hw_vram_read(dm, q->ring, q->saved, SZ_4K);
+		} else {
+			err = -ENOMEM;
+		}
+		devmem_queue_put(q);
+	}
+	if (err)
+		devmem_queue_resume(dm);
+	return err;
+}
+
+/**
+ * devmem_queue_restart_time() - give each batch that runs its whole time again
+ * @dm: the device, whose batches could not get on for a while
+ *
+ * Context: process context; takes &devmem_queue.hw_lock.
+ */
+void devmem_queue_restart_time(struct devmem_device *dm)
+{
+	struct devmem_queue *q;
+	unsigned long index;
+
+	for (index = 0; (q = devmem_queue_find(dm, &index)); index++) {
+		mutex_lock(&q->hw_lock);
+		q->start = jiffies;
+		mutex_unlock(&q->hw_lock);
+		devmem_queue_put(q);
+	}
 }
 
 /**
@@ -861,7 +935,9 @@ int devmem_queue_create_ioctl(struct drm_device *drm, void *data,
 	if (!vm)
 		goto out_exit;
 
+	down_read(&dm->pm.objects);
 	q = READ_ONCE(vm->banned) ? ERR_PTR(-ECANCELED) : devmem_queue_create(dm, vm);
+	up_read(&dm->pm.objects);
 	if (IS_ERR(q)) {
 		err = PTR_ERR(q);
 		goto err_vm;

@@ -79,6 +79,8 @@ struct devmem_queue {
 	char name[24];
 	/** @ring: VRAM address of the ring. */
 	u64 ring;
+	/** @saved: the ring while the device sleeps, else NULL. */
+	void *saved;
 	/** @fault: the page fault that the queue waits for. */
 	struct devmem_fault fault;
 	/** @sched: scheduler of this queue alone. */
@@ -133,6 +135,9 @@ struct devmem_job {
 
 int devmem_queue_init(struct devmem_device *dm);
 void devmem_queue_unplug(struct devmem_device *dm);
+int devmem_queue_suspend(struct devmem_device *dm);
+void devmem_queue_resume(struct devmem_device *dm);
+void devmem_queue_restart_time(struct devmem_device *dm);
 int devmem_queue_create_ioctl(struct drm_device *drm, void *data,
 			      struct drm_file *file);
 int devmem_queue_destroy_ioctl(struct drm_device *drm, void *data,

@@ -423,6 +423,28 @@ void devmem_soft_unmap_peer(struct devmem_soft *soft, dma_addr_t addr, u64 size,
 	devmem_iommu_unmap_peer(soft->iommu, addr, size, dir);
 }
 
+/* What VRAM is found to hold: as an entry of a page table it is a bus error. */
+#define DEVMEM_SOFT_LOST	0xa5
+
+/**
+ * devmem_soft_lose_vram() - let VRAM lose its content
+ * @soft: device that nobody uses meanwhile
+ *
+ * Also what was not touched so far may be anything then; it stays as it is.
+ *
+ * Context: may sleep.
+ */
+void devmem_soft_lose_vram(struct devmem_soft *soft)
+{
+	unsigned long index;
+	struct page *page;
+
+	xa_for_each(&soft->vram, index, page) {
+		memset(page_address(page), DEVMEM_SOFT_LOST, PAGE_SIZE);
+		cond_resched();
+	}
+}
+
 /**
  * devmem_soft_bus_violations() - count bad uses of bus addresses
  * @soft: device

@@ -41,6 +41,7 @@ dma_addr_t devmem_soft_map_peer(struct devmem_soft *soft, struct devmem_soft *pe
 void devmem_soft_unmap_peer(struct devmem_soft *soft, dma_addr_t addr, u64 size,
 			    enum dma_data_direction dir);
 
+void devmem_soft_lose_vram(struct devmem_soft *soft);
 u64 devmem_soft_bus_violations(struct devmem_soft *soft);
 
 #endif /* _DEVMEM_SOFT_H_ */

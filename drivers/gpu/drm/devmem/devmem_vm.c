@@ -143,6 +143,40 @@ void devmem_vm_unplug(struct devmem_device *dm)
 	flush_workqueue(dm->prefetch_wq);
 }
 
+/**
+ * devmem_vm_suspend() - take all translations of all VMs away
+ * @dm: the device, halted; no fault is served
+ *
+ * Context: process context; takes &devmem_device.vms_lock.
+ */
+void devmem_vm_suspend(struct devmem_device *dm)
+{
+	struct devmem_vm *vm;
+	unsigned long vmid;
+
+	mutex_lock(&dm->vms_lock);
+	xa_for_each(&dm->vms, vmid, vm)
+		devmem_svm_unmap_all(vm);
+	mutex_unlock(&dm->vms_lock);
+}
+
+/**
+ * devmem_vm_resume() - write the page tables of all VMs anew
+ * @dm: the device, halted since devmem_vm_suspend()
+ *
+ * Context: process context; takes &devmem_device.vms_lock. Allocates nothing.
+ */
+void devmem_vm_resume(struct devmem_device *dm)
+{
+	struct devmem_vm *vm;
+	unsigned long vmid;
+
+	mutex_lock(&dm->vms_lock);
+	xa_for_each(&dm->vms, vmid, vm)
+		devmem_pt_restore(vm);
+	mutex_unlock(&dm->vms_lock);
+}
+
 /* Drop the reference of a handle. */
 static void devmem_vm_close(struct devmem_vm *vm)
 {
@@ -251,7 +285,9 @@ int devmem_vm_create_ioctl(struct drm_device *drm, void *data,
 
 	if (!drm_dev_enter(drm, &idx))
 		return -ENODEV;
+	down_read(&to_devmem(drm)->pm.objects);
 	vm = devmem_vm_create(to_devmem(drm), args->flags);
+	up_read(&to_devmem(drm)->pm.objects);
 	if (IS_ERR(vm)) {
 		err = PTR_ERR(vm);
 		goto out;

@@ -80,6 +80,8 @@ struct devmem_vm *devmem_vm_find(struct devmem_device *dm, u32 vmid);
 int devmem_vm_check_range(struct devmem_vm *vm, u64 addr, u64 length);
 void devmem_vm_put(struct devmem_vm *vm);
 void devmem_vm_unplug(struct devmem_device *dm);
+void devmem_vm_suspend(struct devmem_device *dm);
+void devmem_vm_resume(struct devmem_device *dm);
 void devmem_vm_close_all(struct devmem_file *df);
 
 #endif /* _DEVMEM_VM_H_ */

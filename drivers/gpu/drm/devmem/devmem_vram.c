@@ -201,6 +201,26 @@ int devmem_vram_evict_all(struct devmem_device *dm)
 }
 
 /**
+ * devmem_vram_is_empty() - is no memory of processes on the device?
+ * @dm: the device
+ *
+ * Context: process context.
+ *
+ * Return: true if there is none.
+ */
+bool devmem_vram_is_empty(struct devmem_device *dm)
+{
+	bool empty;
+
+	flush_work(&dm->vram.release_work);
+	devmem_vram_release_all(&dm->vram);
+	mutex_lock(&dm->vram.lock);
+	empty = list_empty(&dm->vram.lru);
+	mutex_unlock(&dm->vram.lock);
+	return empty;
+}
+
+/**
  * devmem_vram_use() - a VM starts to use memory of the device
  * @dm: the device
  *

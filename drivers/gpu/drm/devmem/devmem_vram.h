@@ -98,6 +98,7 @@ void devmem_vram_use(struct devmem_device *dm);
 void devmem_vram_unuse(struct devmem_device *dm);
 u64 devmem_vram_available(struct devmem_device *dm);
 int devmem_vram_evict_all(struct devmem_device *dm);
+bool devmem_vram_is_empty(struct devmem_device *dm);
 
 /**
  * devmem_vram_set_ready() - let others evict an allocation

@@ -305,6 +305,34 @@ static void devmem_pt_test_no_vram(struct kunit *test)
 	devmem_pt_test_expect_none(test, vm, va);
 }
 
+/* VRAM has lost its content: all tables are there again, and empty. */
+static void devmem_pt_test_restore(struct kunit *test)
+{
+	u64 va = DEVMEM_PT_TEST_VA, far = va + SZ_1G, addr;
+	struct devmem_vm *vm = devmem_pt_test_vm(test);
+	void *lost = kunit_kmalloc(test, SZ_4K, GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, lost);
+	memset(lost, 0xff, SZ_4K);
+	KUNIT_ASSERT_EQ(test, devmem_pt_test_prepare(vm, va, va + SZ_4M), 0);
+	KUNIT_ASSERT_EQ(test, devmem_pt_test_prepare(vm, far, far + SZ_4K), 0);
+	/* One table was parked. */
+	devmem_pt_map(vm, va, DEVMEM_PT_TEST_ADDR, SZ_2M, 0);
+	devmem_pt_zap(vm, va, va + SZ_2M);
+	for (addr = 0; addr < DEVMEM_PT_TEST_VRAM; addr += SZ_4K)
+		KUNIT_ASSERT_EQ(test, devmem_hw_vram_write(vm->dm, addr, lost, SZ_4K), 0);
+
+	devmem_pt_restore(vm);
+	devmem_pt_test_expect_none(test, vm, va);
+	devmem_pt_test_expect_none(test, vm, va + SZ_2M);
+	devmem_pt_test_expect_none(test, vm, far);
+	devmem_pt_map(vm, va + SZ_4K, DEVMEM_PT_TEST_ADDR, SZ_4K, 0);
+	devmem_pt_map(vm, far, DEVMEM_PT_TEST_ADDR, SZ_4K, 0);
+	devmem_pt_test_expect(test, vm, va + SZ_4K, DEVMEM_PT_TEST_ADDR | DEVMEM_PT_TEST_LEAF, 0);
+	devmem_pt_test_expect(test, vm, far, DEVMEM_PT_TEST_ADDR | DEVMEM_PT_TEST_LEAF, 0);
+	devmem_pt_test_expect_none(test, vm, va);
+}
+
 static struct kunit_case devmem_pt_test_cases[] = {
 	KUNIT_CASE(devmem_pt_test_empty),
 	KUNIT_CASE(devmem_pt_test_page),
@@ -315,6 +343,7 @@ static struct kunit_case devmem_pt_test_cases[] = {
 	KUNIT_CASE(devmem_pt_test_far),
 	KUNIT_CASE(devmem_pt_test_tables),
 	KUNIT_CASE(devmem_pt_test_no_vram),
+	KUNIT_CASE(devmem_pt_test_restore),
 	{}
 };
 
