@@ -241,16 +241,24 @@ static bool is_on_device(struct igt_devmem *d, char *mem, size_t size)
 {
 	uintptr_t start = (uintptr_t)mem & ~(PAGE - 1);
 	uintptr_t end = ((uintptr_t)mem + size + PAGE - 1) & ~(PAGE - 1);
+	struct drm_devmem_sync sync = {
+		.type = DRM_DEVMEM_SYNC_SYNCOBJ, .flags = DRM_DEVMEM_SYNC_SIGNAL,
+		.handle = d->syncobj,
+	};
 	const struct drm_devmem_prefetch args = {
 		.vm_id = d->vm, .addr = start, .length = end - start,
 		.location = DRM_DEVMEM_LOCATION_DEVICE,
+		.num_syncs = 1, .syncs = (uintptr_t)&sync,
 	};
 	int tries;
 
 	for (tries = 0; tries < 20; tries++) {
 		if (igt_devmem_location_is(d, mem, size, DRM_DEVMEM_LOCATION_DEVICE))
 			return true;
+		/* Two at a time would be in each other's way. */
+		syncobj_reset(d->fd, &d->syncobj, 1);
 		igt_assert_eq(__igt_devmem_prefetch(d->fd, &args), 0);
+		igt_assert(igt_devmem_done(d, IGT_DEVMEM_TIMEOUT_NS));
 		usleep(50000);
 	}
 	return false;
