@@ -113,7 +113,7 @@ static void close_gpu(void)
 	close(gpu.fd);
 }
 
-static struct drm_devmem_stats stats(void)
+static struct drm_devmem_stats read_stats(void)
 {
 	struct drm_devmem_stats stats = {};
 	struct drm_devmem_query_stats args = {
@@ -189,7 +189,7 @@ static void gpu_read(const struct chunks *chunks, size_t first, size_t count)
 static void cpu_read(const struct chunks *chunks)
 {
 	for (size_t i = 0; i < chunks->count; i++)
-		(void)*(volatile char *)(chunks->mem + i * 2 * chunks->size);
+		__atomic_load_n(chunks->mem + i * 2 * chunks->size, __ATOMIC_RELAXED);
 }
 
 /* Each ends before the next one begins, as faults do. */
@@ -268,7 +268,7 @@ static void bench_fault(enum work work, const struct kind *kind, unsigned int ro
 	if (work == ACCESS || work == CPU_FAULT)
 		gpu_read(&chunks, 0, chunks.count);
 
-	before = stats();
+	before = read_stats();
 	start = instructions();
 	if (work == PREFETCH)
 		prefetch(&chunks);
@@ -277,7 +277,7 @@ static void bench_fault(enum work work, const struct kind *kind, unsigned int ro
 	else
 		gpu_read(&chunks, 0, chunks.count);
 	record(name, round, chunks.count, instructions() - start);
-	after = stats();
+	after = read_stats();
 
 	/* It is not a fault of another size that was counted. */
 	if (work == FAULT || work == PREFETCH || work == FAULT_4_QUEUES) {
@@ -503,8 +503,9 @@ static void bench_ping_pong(const char *name)
 
 static void __attribute__((noreturn)) usage(void)
 {
-	fprintf(stderr, "usage: svm faults | ranges | queues | processes | working-set NAME | "
-		"ping-pong NAME\n");
+	fprintf(stderr,
+		"usage: svm faults | ranges | queues | processes\n"
+		"       svm working-set NAME | ping-pong NAME\n");
 	exit(2);
 }
 
