@@ -651,11 +651,12 @@ static unsigned int stop_waiting(int stop, const char *point)
 /* Also what a test that failed has left set. */
 void igt_devmem_stop_close(int stop)
 {
-	char text[512] = {}, name[32], *line;
+	char text[512] = {}, name[32], *line = NULL;
 
-	if (pread(stop, text, sizeof(text) - 1, 0) <= 0)
-		return;
-	for (line = text; line && *line; line = strchr(line, '\n'), line += !!line) {
+	/* There is nothing to read when the device has gone. */
+	if (pread(stop, text, sizeof(text) - 1, 0) > 0)
+		line = text;
+	for (; line && *line; line = strchr(line, '\n'), line += !!line) {
 		name[0] = '-';
 		if (sscanf(line, "%30s", name + 1) == 1 &&
 		    write(stop, name, strlen(name)) < 0)

@@ -712,13 +712,31 @@ void devmem_queue_resume(struct devmem_device *dm)
 	}
 }
 
+static int devmem_queue_save(struct devmem_queue *q)
+{
+	void *saved = kmalloc(SZ_4K, GFP_KERNEL);
+	int err;
+
+	if (!saved)
+		return -ENOMEM;
+	drm_sched_wqueue_stop(&q->sched);
+	err = devmem_hw_vram_read(q->dm, q->ring, saved, SZ_4K);
+	if (err) {
+		drm_sched_wqueue_start(&q->sched);
+		kfree(saved);
+		return err;
+	}
+	q->saved = saved;
+	return 0;
+}
+
 /**
  * devmem_queue_suspend() - save the rings and take no more jobs
  * @dm: the device, halted; processes are frozen, so that no queue comes or goes
  *
  * Context: process context; waits for jobs that are on their way to a ring.
  *
- * Return: 0, or -ENOMEM and nothing is done.
+ * Return: 0, or a negative error and nothing is done.
  */
 int devmem_queue_suspend(struct devmem_device *dm)
 {
@@ -727,13 +745,7 @@ int devmem_queue_suspend(struct devmem_device *dm)
 	int err = 0;
 
 	for (index = 0; !err && (q = devmem_queue_find(dm, &index)); index++) {
-		q->saved = kmalloc(SZ_4K, GFP_KERNEL);
-		if (q->saved) {
-			drm_sched_wqueue_stop(&q->sched);
-			err = devmem_hw_vram_read(dm, q->ring, q->saved, SZ_4K);
-		} else {
-			err = -ENOMEM;
-		}
+		err = devmem_queue_save(q);
 		devmem_queue_put(q);
 	}
 	if (err)
