@@ -172,9 +172,9 @@ check-size: tree
 	@$(S)/check-size
 
 check-mm: guest-stock guest-series
-	@$(S)/check mm
+	@$(S)/check-mm
 
-bench bench-check: guest-base $(COMPARED:%=guest-%)
+bench bench-check: guest-base guest-debian $(COMPARED:%=guest-%)
 	@[ -n "$(SKIP_DEPS)" ] || $(S)/deps scripts/config/bench-packages
 	@$(S)/bench $(if $(@:bench=),--check) $(TABLES)
 
