@@ -9,6 +9,42 @@
  * Description: What fails on demand is an error as documented or goes another way,
  *		harms no data, leaks nothing, and works the next time
  *
+ * SUBTEST: ioctl-%s
+ * Description: Each allocation of %arg[1] fails once
+ * arg[1]:
+ *
+ * @open:		opening the device
+ * @get-param:		the free device memory
+ * @vm-create:		a new VM
+ * @vm-destroy:		the end of a VM, which can't fail
+ * @queue-create:	a new queue
+ * @queue-destroy:	the end of a queue, which can't fail
+ * @queue-query:	the state of a queue
+ * @exec:		a batch without syncs
+ * @exec-syncs:		a batch with syncs of each kind
+ * @residency:		residency of a range
+ * @stats:		statistics
+ * @prefetch:		a prefetch without syncs
+ * @prefetch-syncs:	a prefetch with syncs and a result
+ * @madvise:		an attribute of a range
+ * @query-attrs:	attributes of a range
+ * @query-faults:	faults that failed
+ *
+ * SUBTEST: cpu-fault-small
+ * Description: Each allocation fails once while the CPU takes small pages back
+ *
+ * SUBTEST: cpu-fault-huge
+ * Description: Each allocation fails once while the CPU takes a huge page back
+ *
+ * SUBTEST: munmap-attributes
+ * Description: Each allocation of munmap() of memory with attributes fails once
+ *
+ * SUBTEST: fork
+ * Description: Each allocation of fork() fails once while memory is on the device
+ *
+ * SUBTEST: plug
+ * Description: Allocations fail while a device is plugged in
+ *
  * SUBTEST: %s-nth
  * Description: The Nth use of %arg[1] fails, for each N of a round trip
  * arg[1]:
@@ -40,6 +76,9 @@
  *
  * SUBTEST: random-device
  * Description: Each of these fails now and then, under a mixed load
+ *
+ * SUBTEST: random-slab
+ * Description: Allocations that the driver makes or causes fail now and then
  */
 
 #include <errno.h>
@@ -48,6 +87,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -58,7 +98,7 @@
 #include "igt_syncobj.h"
 #include "lib/igt_devmem.h"
 
-IGT_TEST_DESCRIPTION("Failures on demand: of allocations, copies and mappings of a device");
+IGT_TEST_DESCRIPTION("Failures on demand: of allocations, copies and mappings");
 
 #define KIB		1024ul
 #define MIB		(1024 * KIB)
@@ -69,16 +109,121 @@ IGT_TEST_DESCRIPTION("Failures on demand: of allocations, copies and mappings of
 #define DEVICE		DRM_DEVMEM_LOCATION_DEVICE
 #define PEER		DRM_DEVMEM_LOCATION_PEER
 
-#define DEVICES_FILE	"/sys/kernel/debug/devmem/devices"
+#define DEBUGFS		"/sys/kernel/debug"
+#define DEVICES_FILE	DEBUGFS "/devmem/devices"
 
 /* Page tables stay with their VM; a queue and what is being given back may lag. */
 #define SLACK		(256 * KIB)
 
 /* What the kernel says of failures that the tests cause */
-#define EXPECTED_MESSAGES	"copy engine: [0-9]+ errors|devmem_copy_wait: [0-9]+ callbacks"
+#define EXPECTED_MESSAGES \
+	"copy engine: [0-9]+ errors|devmem_copy_wait: [0-9]+ callbacks" \
+	"|VM_FAULT_OOM leaked out|no device memory, SVM is limited|page allocation failure" \
+	"|out of free dentries|Failed to setup GPU scheduler"
 
 static struct igt_devmem d;
 static uint64_t vram_free;
+
+/* Failures by task: the Nth thing from now on that can fail does, in this thread. */
+
+static int nth_file = -1;
+
+static void nth_arm(unsigned int n)
+{
+	char text[16];
+	int len = snprintf(text, sizeof(text), "%u", n);
+
+	igt_assert_eq(pwrite(nth_file, text, len, 0), len);
+}
+
+/* True if something failed since nth_arm(). */
+static bool nth_disarm(void)
+{
+	char text[16] = {};
+
+	igt_assert_lt(0, pread(nth_file, text, sizeof(text) - 1, 0));
+	igt_assert_eq(pwrite(nth_file, "0", 1, 0), 1);
+	return atoi(text) == 0;
+}
+
+static void open_nth(void)
+{
+	nth_file = open("/proc/thread-self/fail-nth", O_RDWR);
+	igt_require_f(nth_file >= 0, "no failures by task\n");
+}
+
+static bool set_global(const char *dir, const char *name, const char *value)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), DEBUGFS "/%s/%s", dir, name);
+	return igt_devmem_write_file(path, value);
+}
+
+/* Where the kernel has failures of its own */
+static const char * const kernel_points[] = { "failslab", "fail_page_alloc" };
+
+/* Everything is back as the kernel has it at boot. */
+static void reset_global(int sig)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(kernel_points); i++) {
+		set_global(kernel_points[i], "probability", "0");
+		set_global(kernel_points[i], "times", "1");
+		set_global(kernel_points[i], "require-start", "0");
+		set_global(kernel_points[i], "require-end", "0xffffffffffffffff");
+		set_global(kernel_points[i], "reject-start", "0");
+		set_global(kernel_points[i], "reject-end", "0");
+		set_global(kernel_points[i], "ignore-gfp-wait", "1");
+	}
+	set_global("fail_page_alloc", "min-order", "1");
+	set_global("fail_page_alloc", "ignore-gfp-highmem", "1");
+}
+
+/*
+ * Let only those allocations fail that have the driver's code on the stack ("require")
+ * or that have not ("reject").
+ */
+static void set_range(const char *what)
+{
+	unsigned long address, start = ~0ul, end = 0;
+	char line[256], name[32], text[32], type;
+	FILE *file = fopen("/proc/kallsyms", "r");
+	unsigned int i;
+
+	igt_assert(file);
+	while (fgets(line, sizeof(line), file)) {
+		if (!strstr(line, "[devmem]") ||
+		    sscanf(line, "%lx %c", &address, &type) != 2 || (type | 32) != 't')
+			continue;
+		start = address < start ? address : start;
+		end = address > end ? address : end;
+	}
+	fclose(file);
+	igt_assert_lt_u64(start, end);
+	for (i = 0; i < ARRAY_SIZE(kernel_points); i++) {
+		snprintf(name, sizeof(name), "%s-start", what);
+		snprintf(text, sizeof(text), "%#lx", start);
+		igt_require_f(set_global(kernel_points[i], name, text),
+			      "no injection of failures by caller\n");
+		snprintf(name, sizeof(name), "%s-end", what);
+		snprintf(text, sizeof(text), "%#lx", end);
+		igt_assert(set_global(kernel_points[i], name, text));
+	}
+}
+
+/* Let all allocations be among those that can fail. */
+static void prepare_global(void)
+{
+	igt_require_f(set_global("failslab", "ignore-gfp-wait", "0") &&
+		      set_global("fail_page_alloc", "ignore-gfp-wait", "0"),
+		      "no injection of failures into allocations\n");
+	igt_assert(set_global("fail_page_alloc", "ignore-gfp-highmem", "0"));
+	igt_assert(set_global("fail_page_alloc", "min-order", "0"));
+	igt_assert(set_global("failslab", "verbose", "0"));
+	igt_assert(set_global("fail_page_alloc", "verbose", "0"));
+}
 
 /* Failures of a device. The directory of each is one of these. */
 
@@ -139,6 +284,34 @@ static bool point_disarm(int fd, const char *point)
 	return point_read(fd, point, "times") == 0;
 }
 
+/*
+ * Whether the Nth allocation of a task can be a use of what is the device's own: not if
+ * it takes a caller at an address below @end.
+ */
+static void set_points_end(const char *end)
+{
+	unsigned int i;
+	int file;
+
+	for (i = 0; i < ARRAY_SIZE(points); i++) {
+		file = point_open(d.fd, points[i], "require-end", O_WRONLY);
+		if (file < 0)
+			continue;
+		igt_assert_eq(write(file, end, strlen(end)), strlen(end));
+		close(file);
+	}
+}
+
+static void ignore_points(void)
+{
+	set_points_end("0");
+}
+
+static void heed_points(void)
+{
+	set_points_end("0xffffffffffffffff");
+}
+
 /* SIGBUS is an error of the CPU's access, and can be tried again. */
 
 static sigjmp_buf bus_jump;
@@ -164,6 +337,36 @@ static bool cpu_reads(const void *p, uint64_t value, size_t size)
 	return read;
 }
 
+/* Set while ioctls can lack memory too. They have done nothing then. */
+static bool ioctls_fail;
+
+#define TRY_AGAIN(ioctl) ({ \
+	int err, tries = 0; \
+	do { \
+		err = (ioctl); \
+	} while (err == -ENOMEM && ioctls_fail && ++tries < 200); \
+	err; \
+})
+
+/* As __igt_devmem_run() */
+static uint32_t run_batch(void)
+{
+	struct drm_devmem_sync sync = {
+		.type = DRM_DEVMEM_SYNC_SYNCOBJ, .flags = DRM_DEVMEM_SYNC_SIGNAL,
+		.handle = d.syncobj,
+	};
+	uint32_t before = igt_devmem_queue_query(d.fd, d.queue).errors;
+	struct drm_devmem_queue_query query;
+
+	igt_devmem_end(&d.batch);
+	syncobj_reset(d.fd, &d.syncobj, 1);
+	igt_assert_eq(TRY_AGAIN(__igt_devmem_exec(d.fd, d.queue, d.batch.cmds, &sync, 1)), 0);
+	igt_assert_f(igt_devmem_done(&d, IGT_DEVMEM_TIMEOUT_NS), "batch did not end\n");
+	d.batch.count = 0;
+	query = igt_devmem_queue_query(d.fd, d.queue);
+	return query.errors == before ? DRM_DEVMEM_ERROR_NONE : query.error;
+}
+
 /* What a batch that failed says of it. */
 static uint32_t last_reason(void)
 {
@@ -172,7 +375,7 @@ static uint32_t last_reason(void)
 		.vm_id = d.vm, .num = 1, .data = (uintptr_t)&fault,
 	};
 
-	igt_assert_eq(__igt_devmem_query_faults(d.fd, &args), 0);
+	igt_assert_eq(TRY_AGAIN(__igt_devmem_query_faults(d.fd, &args)), 0);
 	return args.num ? fault.reason : 0;
 }
 
@@ -185,7 +388,7 @@ static bool gpu_fills(void *p, uint64_t value, size_t size)
 	uint32_t error, reason;
 
 	igt_devmem_fill(&d.batch, p, value, 8, size);
-	error = __igt_devmem_run(&d);
+	error = run_batch();
 	if (error == DRM_DEVMEM_ERROR_NONE)
 		return true;
 	if (error == DRM_DEVMEM_ERROR_BUS)
@@ -212,7 +415,7 @@ static uint64_t prefetches(void *p, size_t size, uint32_t location)
 
 	memset(result, 0, sizeof(*result));
 	syncobj_reset(d.fd, &d.syncobj, 1);
-	igt_assert_eq(__igt_devmem_prefetch(d.fd, &args), 0);
+	igt_assert_eq(TRY_AGAIN(__igt_devmem_prefetch(d.fd, &args)), 0);
 	igt_assert_f(igt_devmem_done(&d, IGT_DEVMEM_TIMEOUT_NS), "prefetch did not end\n");
 	igt_assert_eq(result->done, 1);
 	igt_assert_f(!result->error || result->error == ENOMEM || result->error == ENOSPC,
@@ -241,6 +444,479 @@ static void check_device(void)
 	igt_devmem_anon_free(p, size);
 	igt_assert(igt_devmem_vram_comes_back(d.fd, vram_free - SLACK));
 	igt_assert_eq_u64(igt_devmem_violations(d.fd), 0);
+}
+
+/* Each allocation of an ioctl */
+
+struct call {
+	const char *name;
+	const char *describe;
+	void (*before)(void);
+	int (*call)(void);
+	/* after @call, if it succeeded */
+	void (*after)(void);
+	/* it can't fail, whatever an allocation does, if there is any */
+	bool infallible;
+	/* it allocates nothing */
+	bool frugal;
+	/* it allocates device memory, which can fail as well */
+	bool device_memory;
+};
+
+static struct {
+	uint32_t vm, queue;
+	int fd;
+	uint64_t *p;
+	char node[64];
+	uint32_t handles[4];
+	struct drm_devmem_sync syncs[5];
+} call;
+
+#define CALL_SIZE	(16 * PAGE)
+
+static int call_open(void)
+{
+	call.fd = open(call.node, O_RDWR | O_CLOEXEC);
+	return call.fd < 0 ? -errno : 0;
+}
+
+static void after_open(void)
+{
+	close(call.fd);
+}
+
+static int call_get_param(void)
+{
+	uint64_t value;
+
+	return __igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_VRAM_FREE, &value);
+}
+
+static int call_vm_create(void)
+{
+	return __igt_devmem_vm_create(d.fd, 0, &call.vm);
+}
+
+static void after_vm_create(void)
+{
+	igt_devmem_vm_destroy(d.fd, call.vm);
+}
+
+static void before_vm_destroy(void)
+{
+	call.vm = igt_devmem_vm_create(d.fd, 0);
+}
+
+static int call_vm_destroy(void)
+{
+	return __igt_devmem_vm_destroy(d.fd, call.vm);
+}
+
+static int call_queue_create(void)
+{
+	return __igt_devmem_queue_create(d.fd, d.vm, &call.queue);
+}
+
+static void after_queue_create(void)
+{
+	igt_devmem_queue_destroy(d.fd, call.queue);
+}
+
+static void before_queue_destroy(void)
+{
+	call.queue = igt_devmem_queue_create(d.fd, d.vm);
+}
+
+static int call_queue_destroy(void)
+{
+	return __igt_devmem_queue_destroy(d.fd, call.queue);
+}
+
+static int call_queue_query(void)
+{
+	struct drm_devmem_queue_query query;
+
+	return __igt_devmem_queue_query(d.fd, d.queue, &query);
+}
+
+static void before_exec(void)
+{
+	*d.result = 0;
+	d.batch.count = 0;
+	igt_devmem_store(&d.batch, d.result, VALUE, 8);
+	igt_devmem_end(&d.batch);
+}
+
+static int call_exec(void)
+{
+	return __igt_devmem_exec(d.fd, d.queue, d.batch.cmds, NULL, 0);
+}
+
+static void after_exec(void)
+{
+	int64_t deadline = igt_devmem_deadline(IGT_DEVMEM_TIMEOUT_NS);
+
+	while (__atomic_load_n(d.result, __ATOMIC_ACQUIRE) != VALUE)
+		igt_assert_lt_u64(igt_devmem_deadline(0), deadline);
+	d.batch.count = 0;
+}
+
+/* Wait for a binary syncobj and a point, signal one of each and a user fence. */
+static void before_syncs(void)
+{
+	uint64_t point = 1;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(call.handles); i++) {
+		call.handles[i] = syncobj_create(d.fd, 0);
+		call.syncs[i] = (struct drm_devmem_sync){
+			.type = i % 2 ? DRM_DEVMEM_SYNC_TIMELINE_SYNCOBJ : DRM_DEVMEM_SYNC_SYNCOBJ,
+			.flags = i / 2 ? DRM_DEVMEM_SYNC_SIGNAL : 0,
+			.handle = call.handles[i], .value = i % 2,
+		};
+	}
+	syncobj_signal(d.fd, &call.handles[0], 1);
+	syncobj_timeline_signal(d.fd, &call.handles[1], &point, 1);
+	call.syncs[i] = (struct drm_devmem_sync){
+		.type = DRM_DEVMEM_SYNC_USER_FENCE, .flags = DRM_DEVMEM_SYNC_SIGNAL,
+		.addr = (uintptr_t)(d.result + 8), .value = VALUE,
+	};
+	d.result[8] = 0;
+}
+
+static void destroy_handles(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(call.handles); i++)
+		syncobj_destroy(d.fd, call.handles[i]);
+}
+
+static void after_syncs(void)
+{
+	uint64_t point = 1;
+
+	igt_assert(syncobj_wait(d.fd, &call.handles[2], 1,
+				igt_devmem_deadline(IGT_DEVMEM_TIMEOUT_NS), 0, NULL));
+	igt_assert(syncobj_timeline_wait(d.fd, &call.handles[3], &point, 1,
+					 igt_devmem_deadline(IGT_DEVMEM_TIMEOUT_NS), 0, NULL));
+}
+
+static void before_exec_syncs(void)
+{
+	before_exec();
+	before_syncs();
+}
+
+static int call_exec_syncs(void)
+{
+	return __igt_devmem_exec(d.fd, d.queue, d.batch.cmds, call.syncs, 5);
+}
+
+static void after_exec_syncs(void)
+{
+	after_syncs();
+	after_exec();
+	igt_assert_eq_u64(d.result[8], VALUE);
+}
+
+static int call_residency(void)
+{
+	return __igt_devmem_residency(d.fd, d.vm, call.p, CALL_SIZE, d.pages);
+}
+
+static int call_stats(void)
+{
+	struct drm_devmem_stats stats;
+	struct drm_devmem_query_stats args = {
+		.vm_id = d.vm, .size = sizeof(stats), .data = (uintptr_t)&stats,
+	};
+
+	return ioctl(d.fd, DRM_IOCTL_DEVMEM_QUERY_STATS, &args) ? -errno : 0;
+}
+
+static struct drm_devmem_prefetch prefetch_args(void)
+{
+	return (struct drm_devmem_prefetch){
+		.vm_id = d.vm, .addr = (uintptr_t)call.p, .length = CALL_SIZE,
+		.location = SYSTEM,
+	};
+}
+
+static int call_prefetch(void)
+{
+	struct drm_devmem_prefetch args = prefetch_args();
+
+	return __igt_devmem_prefetch(d.fd, &args);
+}
+
+static int call_prefetch_syncs(void)
+{
+	struct drm_devmem_prefetch args = prefetch_args();
+
+	args.num_syncs = 4;
+	args.syncs = (uintptr_t)call.syncs;
+	args.result = (uintptr_t)d.result;
+	return __igt_devmem_prefetch(d.fd, &args);
+}
+
+static void before_madvise(void)
+{
+	/* In the middle of a stretch, so that the tree needs room for two more. */
+	igt_devmem_madvise(d.fd, d.vm, call.p, CALL_SIZE, DRM_DEVMEM_ATTR_MIGRATION,
+			   DRM_DEVMEM_MIGRATION_NEVER);
+}
+
+static int call_madvise(void)
+{
+	struct drm_devmem_madvise args = {
+		.vm_id = d.vm, .addr = (uintptr_t)call.p + 4 * PAGE, .length = 4 * PAGE,
+		.attr = DRM_DEVMEM_ATTR_PREFERRED, .value = DRM_DEVMEM_PREFERRED_SYSTEM,
+	};
+
+	return __igt_devmem_madvise(d.fd, &args);
+}
+
+static void after_madvise(void)
+{
+	igt_devmem_madvise(d.fd, d.vm, call.p, CALL_SIZE, DRM_DEVMEM_ATTR_RESET, 0);
+}
+
+static int call_query_attrs(void)
+{
+	struct drm_devmem_attrs attrs[4];
+	struct drm_devmem_query_attrs args = {
+		.vm_id = d.vm, .addr = (uintptr_t)call.p, .length = CALL_SIZE,
+		.num = 4, .data = (uintptr_t)attrs,
+	};
+
+	return __igt_devmem_query_attrs(d.fd, &args);
+}
+
+static int call_query_faults(void)
+{
+	struct drm_devmem_fault faults[2];
+	struct drm_devmem_query_faults args = {
+		.vm_id = d.vm, .num = 2, .data = (uintptr_t)faults,
+	};
+
+	return __igt_devmem_query_faults(d.fd, &args);
+}
+
+static const struct call calls[] = {
+	{ .name = "open", .describe = "Opening the device",
+	  .call = call_open, .after = after_open },
+	{ .name = "get-param", .describe = "The free device memory",
+	  .call = call_get_param, .frugal = true },
+	{ .name = "vm-create", .describe = "A new VM",
+	  .call = call_vm_create, .after = after_vm_create, .device_memory = true },
+	{ .name = "vm-destroy", .describe = "The end of a VM",
+	  .before = before_vm_destroy, .call = call_vm_destroy, .infallible = true },
+	{ .name = "queue-create", .describe = "A new queue",
+	  .call = call_queue_create, .after = after_queue_create, .device_memory = true },
+	{ .name = "queue-destroy", .describe = "The end of a queue",
+	  .before = before_queue_destroy, .call = call_queue_destroy, .infallible = true },
+	{ .name = "queue-query", .describe = "The state of a queue",
+	  .call = call_queue_query, .frugal = true },
+	{ .name = "exec", .describe = "A batch without syncs",
+	  .before = before_exec, .call = call_exec, .after = after_exec },
+	{ .name = "exec-syncs", .describe = "A batch with syncs",
+	  .before = before_exec_syncs, .call = call_exec_syncs, .after = after_exec_syncs },
+	{ .name = "residency", .describe = "Residency of a range",
+	  .call = call_residency },
+	{ .name = "stats", .describe = "Statistics",
+	  .call = call_stats, .frugal = true },
+	{ .name = "prefetch", .describe = "A prefetch without syncs",
+	  .call = call_prefetch },
+	{ .name = "prefetch-syncs", .describe = "A prefetch with syncs",
+	  .before = before_syncs, .call = call_prefetch_syncs, .after = after_syncs },
+	{ .name = "madvise", .describe = "An attribute of a range",
+	  .before = before_madvise, .call = call_madvise, .after = after_madvise },
+	{ .name = "query-attrs", .describe = "Attributes of a range",
+	  .call = call_query_attrs, .frugal = true },
+	{ .name = "query-faults", .describe = "Faults that failed",
+	  .call = call_query_faults },
+};
+
+/* A call that failed has not begun anything. */
+static void check_undone(const struct call *c)
+{
+	struct drm_syncobj_wait wait = {
+		.handles = (uintptr_t)&call.handles[2], .count_handles = 1,
+	};
+
+	if (c->before == before_exec || c->before == before_exec_syncs) {
+		usleep(1000);
+		igt_assert_eq_u64(__atomic_load_n(d.result, __ATOMIC_ACQUIRE), 0);
+		d.batch.count = 0;
+	}
+	/* One without a fence can't be waited for. */
+	if (c->before == before_exec_syncs || c->before == before_syncs)
+		igt_assert_f(ioctl(d.fd, DRM_IOCTL_SYNCOBJ_WAIT, &wait) && errno == EINVAL,
+			     "a syncobj got a fence of what has failed\n");
+}
+
+/* Call once; the @nth allocation fails, of @nth 0 none. Returns the error, which is undone. */
+static int call_once(const struct call *c, unsigned int nth, bool *hit)
+{
+	int err;
+
+	if (c->before)
+		c->before();
+	nth_arm(nth);
+	err = c->call();
+	*hit = nth_disarm();
+	if (err)
+		check_undone(c);
+	else if (c->after)
+		c->after();
+	if (c->before == before_exec_syncs || c->before == before_syncs)
+		destroy_handles();
+	return err;
+}
+
+static void test_call(const struct call *c)
+{
+	unsigned int n, failed = 0;
+	bool hit = true;
+	uint64_t free;
+	int err;
+
+	call.p = igt_devmem_anon_alloc(CALL_SIZE);
+	memset(call.p, 1, CALL_SIZE);
+	/* What a first time leaves to the VM is no leak. */
+	igt_assert_eq(call_once(c, 0, &hit), 0);
+	free = igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_VRAM_FREE);
+	for (n = 1, hit = true; hit; n++) {
+		igt_assert_f(n < 1000, "there is no end of allocations\n");
+		err = call_once(c, n, &hit);
+		if (err)
+			igt_assert_f(hit && (err == -ENOMEM ||
+					     (err == -ENOSPC && c->device_memory)),
+				     "number %u: error %d\n", n, err);
+		failed += !!err;
+	}
+	igt_info("%u allocations, %u errors\n", n - 2, failed);
+	if (c->infallible)
+		igt_assert_eq(failed, 0);
+	else if (!c->frugal)
+		igt_assert_lt(0, failed);
+	igt_assert(igt_devmem_vram_comes_back(d.fd, free));
+	igt_devmem_anon_free(call.p, CALL_SIZE);
+}
+
+/*
+ * The CPU faults in memory on the device; the fault is served again until it can be.
+ * Not among the allocations are those of the driver: a copy or a mapping that fails is
+ * no lack of memory to who waits for it.
+ */
+static void cpu_fault(int advice, size_t size, unsigned int max)
+{
+	unsigned int n, hits = 0;
+	uint64_t *p, value;
+	bool hit = true;
+
+	set_range("reject");
+	ignore_points();
+	for (n = 1; hit && n < max; n++) {
+		/* New each time, or thrash control would keep it from the device. */
+		p = igt_devmem_anon_alloc(size);
+		igt_assert_eq(madvise(p, size, advice), 0);
+		igt_devmem_set(&d, p, VALUE + n, size);
+		nth_arm(n);
+		value = __atomic_load_n(p, __ATOMIC_RELAXED);
+		hit = nth_disarm();
+		hits += hit;
+		igt_assert_eq_u64(value, VALUE + n);
+		check_data(p, VALUE + n, size);
+		igt_devmem_anon_free(p, size);
+	}
+	igt_info("%u allocations\n", hits);
+	igt_assert_lt(1, hits);
+	heed_points();
+}
+
+static void test_cpu_fault_small(void)
+{
+	cpu_fault(MADV_NOHUGEPAGE, 16 * PAGE, 1000);
+}
+
+static void test_cpu_fault_huge(void)
+{
+	/* The huge page, then up to 512 small ones in its place: some will do. */
+	cpu_fault(MADV_HUGEPAGE, 2 * MIB, 16);
+}
+
+static unsigned int count_attrs(const void *p, size_t size)
+{
+	struct drm_devmem_query_attrs args = {
+		.vm_id = d.vm, .addr = (uintptr_t)p, .length = size,
+	};
+
+	igt_assert_eq(__igt_devmem_query_attrs(d.fd, &args), 0);
+	return args.num;
+}
+
+/* What is mapped in place of memory with attributes never has them. */
+static void test_munmap_attributes(void)
+{
+	const size_t size = 16 * PAGE;
+	char *p, *hole;
+	unsigned int n;
+	bool hit = true;
+	int err;
+
+	for (n = 1; hit; n++) {
+		p = igt_devmem_anon_alloc(size);
+		hole = p + 4 * PAGE;
+		igt_devmem_set(&d, p, VALUE, size);
+		igt_devmem_madvise(d.fd, d.vm, p, size, DRM_DEVMEM_ATTR_MIGRATION,
+				   DRM_DEVMEM_MIGRATION_NEVER);
+		nth_arm(n);
+		err = munmap(hole, 4 * PAGE) ? -errno : 0;
+		hit = nth_disarm();
+		if (err) {
+			igt_assert(hit && err == -ENOMEM);
+		} else {
+			igt_assert(mmap(hole, 4 * PAGE, PROT_READ | PROT_WRITE,
+					MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
+					-1, 0) == hole);
+			igt_assert_eq(count_attrs(hole, 4 * PAGE), 0);
+		}
+		igt_devmem_expect_words(p, VALUE, 4 * PAGE);
+		igt_devmem_expect_words(p + 8 * PAGE, VALUE, 8 * PAGE);
+		igt_devmem_anon_free(p, size);
+	}
+	igt_assert_lt(2, n);
+}
+
+static void test_fork(void)
+{
+	const size_t size = 16 * PAGE;
+	unsigned int n, failed = 0;
+	bool hit = true;
+	uint64_t *p;
+	int status;
+	pid_t pid;
+
+	/* A lot of it is the process, of which no end would be in sight. */
+	for (n = 1; hit && n < 400; n += 1 + n / 32) {
+		p = igt_devmem_anon_alloc(size);
+		igt_devmem_set(&d, p, VALUE + n, size);
+		nth_arm(n);
+		pid = fork();
+		if (!pid)
+			_exit(p[0] == VALUE + n && p[size / 8 - 1] == VALUE + n ? 0 : 1);
+		hit = nth_disarm();
+		failed += pid < 0;
+		if (pid > 0) {
+			igt_assert_eq(waitpid(pid, &status, 0), pid);
+			igt_assert(WIFEXITED(status) && !WEXITSTATUS(status));
+		}
+		check_data(p, VALUE + n, size);
+		igt_devmem_anon_free(p, size);
+	}
+	igt_assert_lt(0, failed);
 }
 
 static int plug(const char *request)
@@ -274,6 +950,54 @@ static void reopen_device(void)
 	igt_devmem_init(&d, igt_devmem_open(), 0);
 	igt_assert(igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_HAS_DEVICE_MEMORY));
 	vram_free = igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_VRAM_FREE);
+}
+
+static int plug_nth(unsigned int n, bool *hit)
+{
+	int fd = open(DEVICES_FILE, O_WRONLY), err;
+
+	igt_assert_fd(fd);
+	nth_arm(n);
+	err = write(fd, "+0", 2) < 0 ? -errno : 0;
+	*hit = nth_disarm();
+	close(fd);
+	return err;
+}
+
+/*
+ * Either there is no device then or one that works, if need be without memory of
+ * its own. Each allocation at first, later on some: sysfs and debugfs make most.
+ */
+static void test_plug(void)
+{
+	unsigned int n, failed = 0;
+	bool hit = true;
+	int err, fd;
+
+	igt_install_exit_handler(plug_at_exit);
+	close_device();
+	igt_assert_eq(plug("-0"), 0);
+	for (n = 1; hit && n < 3000; n += 1 + n / 24) {
+		err = plug_nth(n, &hit);
+		if (err) {
+			igt_assert(hit && (err == -ENODEV || err == -ENOMEM));
+			igt_assert_eq(plug("-0"), -ENODEV);
+			failed++;
+			continue;
+		}
+		fd = __drm_open_driver_render(DRIVER_ANY);
+		if (fd >= 0) {
+			igt_devmem_init(&d, fd, 0);
+			igt_devmem_poke(&d, d.result, VALUE);
+			igt_assert_eq_u64(*d.result, VALUE);
+			close_device();
+		}
+		igt_assert_eq(plug("-0"), 0);
+	}
+	igt_info("%u failures up to allocation %u\n", failed, n);
+	igt_assert_lt(5, failed);
+	igt_assert_eq(plug("+0"), 0);
+	reopen_device();
 }
 
 /* Each use of a device's own */
@@ -552,10 +1276,47 @@ static void test_random_device(void)
 	random_children(arm_points, disarm_points, 30);
 }
 
+/* Those with a function of the driver on the stack, whoever allocates */
+static void arm_slab(void)
+{
+	unsigned int i;
+
+	set_range("require");
+	for (i = 0; i < ARRAY_SIZE(kernel_points); i++) {
+		igt_assert(set_global(kernel_points[i], "times", "-1"));
+		igt_assert(set_global(kernel_points[i], "probability", "3"));
+	}
+}
+
+static void disarm_slab(void)
+{
+	reset_global(0);
+}
+
+static void test_random_slab(void)
+{
+	ioctls_fail = true;
+	random_children(arm_slab, disarm_slab, 20);
+	ioctls_fail = false;
+}
+
+static const struct igt_devmem_subtest tests[] = {
+	{ "cpu-fault-small", "The CPU takes small pages back", test_cpu_fault_small },
+	{ "cpu-fault-huge", "The CPU takes a huge page back", test_cpu_fault_huge },
+	{ "munmap-attributes", "munmap() of memory with attributes", test_munmap_attributes },
+	{ "fork", "fork() while memory is on the device", test_fork },
+	{ "plug", "A device is plugged in", test_plug },
+	{ "random-device", "Each of the device's own fails now and then", test_random_device },
+	{ "random-slab", "Allocations of the driver fail now and then", test_random_slab },
+};
+
 static const char * const peer_points[] = { "copy", "map" };
 
-static void begin(const char *options)
+/* @allocations: those of the kernel fail as well. */
+static void begin(const char *options, bool allocations)
 {
+	unsigned int i;
+
 	if (options)
 		igt_devmem_reload(options);
 	else
@@ -569,38 +1330,62 @@ static void begin(const char *options)
 		close(d.fd);
 		igt_skip("no device memory, or no injection of failures\n");
 	}
+	igt_install_exit_handler(reset_global);
 	igt_emit_ignore_dmesg_regex(EXPECTED_MESSAGES);
+	heed_points();
+	if (allocations) {
+		prepare_global();
+		for (i = 0; i < ARRAY_SIZE(points); i++)
+			point_write(d.fd, points[i], "verbose", 0);
+		open_nth();
+	}
 	igt_devmem_init(&d, d.fd, 0);
 	vram_free = igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_VRAM_FREE);
+	snprintf(call.node, sizeof(call.node), "/proc/self/fd/%d", d.fd);
 }
 
 static void end(void)
 {
 	check_device();
 	close_device();
+	reset_global(0);
+	if (nth_file >= 0)
+		close(nth_file);
+	nth_file = -1;
 }
 
 int igt_main()
 {
 	unsigned int i = 0;
 
-	igt_describe("Each of the device's own fails now and then");
-	igt_subtest("random-device") {
-		begin(NULL);
-		test_random_device();
-		end();
+	for (i = 0; i < ARRAY_SIZE(calls); i++) {
+		igt_describe(calls[i].describe);
+		igt_subtest_f("ioctl-%s", calls[i].name) {
+			begin(NULL, true);
+			test_call(&calls[i]);
+			end();
+		}
+	}
+
+	for (i = 0; i < ARRAY_SIZE(tests); i++) {
+		igt_describe(tests[i].describe);
+		igt_subtest(tests[i].name) {
+			begin(NULL, tests[i].test != test_random_device);
+			tests[i].test();
+			end();
+		}
 	}
 
 	for (i = 0; i < ARRAY_SIZE(points); i++) {
 		igt_describe_f("The Nth use of %s fails", points[i]);
 		igt_subtest_f("%s-nth", points[i]) {
-			begin(NULL);
+			begin(NULL, false);
 			test_nth(points[i]);
 			end();
 		}
 		igt_describe_f("All uses of %s fail", points[i]);
 		igt_subtest_f("%s-always", points[i]) {
-			begin(NULL);
+			begin(NULL, false);
 			test_always(points[i]);
 			end();
 		}
@@ -609,7 +1394,7 @@ int igt_main()
 	for (i = 0; i < ARRAY_SIZE(peer_points); i++) {
 		igt_describe_f("The Nth use of %s fails with a peer", peer_points[i]);
 		igt_subtest_f("peer-%s-nth", peer_points[i]) {
-			begin("num_devices=2");
+			begin("num_devices=2", false);
 			test_peer_nth(peer_points[i]);
 			end();
 		}
