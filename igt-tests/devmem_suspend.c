@@ -419,16 +419,31 @@ static void test_objects(void)
 	igt_devmem_shared_free(done, PAGE);
 }
 
+/* How long the device waits for what is under way before it refuses to sleep */
+static void set_timeout_ms(unsigned int ms)
+{
+	int file = igt_debugfs_open(d.fd, "sleep_timeout_ms", O_WRONLY), len;
+	char text[16];
+
+	igt_assert_fd(file);
+	len = snprintf(text, sizeof(text), "%u", ms);
+	igt_assert_eq(write(file, text, len), len);
+	close(file);
+}
+
 static void test_held_fault(void)
 {
 	uint64_t *p = igt_devmem_anon_alloc(PAGE);
-	int stop = igt_devmem_stop_open(d.fd);
+	int stop = igt_devmem_stop_open(d.fd), err;
 
 	igt_devmem_stop_set(stop, "fault");
 	igt_devmem_store(&d.batch, p, VALUE, 8);
 	igt_devmem_submit(&d);
 	igt_assert(igt_devmem_stop_reached(stop, "fault"));
-	igt_assert_eq(request(d.fd, "1"), -EBUSY);
+	set_timeout_ms(200);
+	err = request(d.fd, "1");
+	set_timeout_ms(10000);
+	igt_assert_eq(err, -EBUSY);
 	igt_devmem_stop_close(stop);
 	igt_assert(igt_devmem_done(&d, IGT_DEVMEM_TIMEOUT_NS));
 	d.batch.count = 0;

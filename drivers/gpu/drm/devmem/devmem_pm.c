@@ -39,11 +39,12 @@
  *
  * For tests there is the debugfs file ``sleep`` of a device. To write 1 does with that
  * device all of the above, one after the other, while the rest of the system goes on.
+ * How long it waits for what is under way is in ``sleep_timeout_ms``.
  * &devmem_pm.objects is for that alone: else nothing runs that could make a queue.
  */
 
 /* As long as a fault that nobody holds up can take on a slow emulated machine */
-#define DEVMEM_PM_TIMEOUT	(10 * HZ)
+#define DEVMEM_PM_TIMEOUT_MS	(10 * MSEC_PER_SEC)
 
 /**
  * devmem_pm_try_enter() - begin something that uses memory of the device, if it may be
@@ -146,7 +147,7 @@ static int devmem_pm_close(struct devmem_device *dm)
 	devmem_hw_halt(dm, true);
 	devmem_pm_set_closed(&dm->pm, true);
 	if (wait_event_idle_timeout(dm->pm.wait, devmem_pm_is_idle(&dm->pm),
-				    DEVMEM_PM_TIMEOUT))
+				    msecs_to_jiffies(READ_ONCE(dm->pm.timeout_ms))))
 		err = devmem_vram_evict_all(dm);
 	else
 		err = -EBUSY;
@@ -249,6 +250,8 @@ DEFINE_DEBUGFS_ATTRIBUTE(devmem_pm_sleep_fops, NULL, devmem_pm_set_sleep, "%llu\
 void devmem_pm_add_debugfs(struct devmem_device *dm)
 {
 	debugfs_create_file("sleep", 0200, dm->drm.debugfs_root, dm, &devmem_pm_sleep_fops);
+	debugfs_create_u32("sleep_timeout_ms", 0600, dm->drm.debugfs_root,
+			   &dm->pm.timeout_ms);
 }
 
 /**
@@ -266,6 +269,7 @@ int devmem_pm_init(struct devmem_device *dm)
 	init_waitqueue_head(&pm->wait);
 	mutex_init(&pm->cycle_lock);
 	init_rwsem(&pm->objects);
+	pm->timeout_ms = DEVMEM_PM_TIMEOUT_MS;
 	pm->notifier.notifier_call = devmem_pm_notify;
 	err = register_pm_notifier(&pm->notifier);
 	if (!err)

@@ -26,6 +26,8 @@ struct devmem_pm {
 	bool closed;
 	/** @wait: woken when either changes. */
 	wait_queue_head_t wait;
+	/** @timeout_ms: how long to wait until nobody is between these, in milliseconds. */
+	u32 timeout_ms;
 	/** @cycle_lock: one test makes the device sleep at a time; protects @gone. */
 	struct mutex cycle_lock;
 	/** @gone: the device is being removed. */
