@@ -62,6 +62,12 @@
  * SUBTEST: pagemap-scan
  * Description: PAGEMAP_SCAN reports each page on the device, as swapped, and moves none
  *
+ * SUBTEST: soft-dirty-round-trip
+ * Description: Memory that goes to the device and back is soft-dirty where the CPU wrote it
+ *
+ * SUBTEST: soft-dirty-write
+ * Description: A write of CPU or GPU to memory on the device makes it soft-dirty
+ *
  * SUBTEST: proc-smaps
  * Description: Memory on the device counts as resident in /proc/self/smaps
  *
@@ -721,6 +727,111 @@ static void test_pagemap_scan(void)
 	close(fd);
 	check_usable(p, size);
 	igt_devmem_anon_free(p, size);
+}
+
+/* From here on what is written becomes soft-dirty. */
+static void clear_soft_dirty(void)
+{
+	igt_assert(igt_devmem_write_file("/proc/self/clear_refs", "4"));
+}
+
+/* Is each page of the range soft-dirty? Bit 55 of its entry says so. */
+static void read_soft_dirty(const void *p, size_t size, bool *dirty)
+{
+	int fd = open("/proc/self/pagemap", O_RDONLY);
+	uint64_t entry;
+	size_t i;
+
+	igt_assert_fd(fd);
+	for (i = 0; i < size / PAGE; i++) {
+		igt_assert_eq(pread(fd, &entry, 8, ((uintptr_t)p / PAGE + i) * 8), 8);
+		dirty[i] = entry >> 55 & 1;
+	}
+	close(fd);
+}
+
+static void require_soft_dirty(void)
+{
+	uint64_t *p = igt_devmem_anon_alloc(PAGE);
+	bool dirty[2];
+
+	p[0] = 1;
+	clear_soft_dirty();
+	read_soft_dirty(p, PAGE, &dirty[0]);
+	p[0] = 2;
+	read_soft_dirty(p, PAGE, &dirty[1]);
+	igt_devmem_anon_free(p, PAGE);
+	igt_require_f(!dirty[0] && dirty[1], "the kernel does not track soft-dirty pages\n");
+}
+
+/* The CPU writes every other page before memory goes to the device and comes back. */
+static void soft_dirty_round_trip(int advice, size_t size)
+{
+	uint64_t *p = igt_devmem_anon_alloc(size);
+	bool dirty[3][2 * MIB / PAGE];
+	size_t i, written = 0;
+
+	igt_assert_eq(madvise(p, size, advice), 0);
+	memset(p, 1, size);
+	clear_soft_dirty();
+	for (i = 0; i < size / PAGE; i += 2)
+		p[i * PAGE / 8] = PATTERN;
+	read_soft_dirty(p, size, dirty[0]);
+	igt_assert_eq_u64(igt_devmem_prefetch(&d, p, size, DRM_DEVMEM_LOCATION_DEVICE, 0), size);
+	read_soft_dirty(p, size, dirty[1]);
+	igt_assert(on_device(p, size));
+	igt_assert_eq_u64(igt_devmem_prefetch(&d, p, size, DRM_DEVMEM_LOCATION_SYSTEM, 0), size);
+	read_soft_dirty(p, size, dirty[2]);
+	for (i = 0; i < size / PAGE; i++) {
+		igt_assert(dirty[0][i] || i % 2);
+		igt_assert_f(dirty[1][i] == dirty[0][i] && dirty[2][i] == dirty[0][i],
+			     "page %zu: %u, on the device %u, back %u\n",
+			     i, dirty[0][i], dirty[1][i], dirty[2][i]);
+		written += dirty[0][i];
+	}
+	/* A huge page is written as a whole. */
+	igt_assert_eq(written, advice == MADV_HUGEPAGE ? size / PAGE : size / PAGE / 2);
+	igt_devmem_anon_free(p, size);
+}
+
+static void test_soft_dirty_round_trip(void)
+{
+	require_soft_dirty();
+	soft_dirty_round_trip(MADV_NOHUGEPAGE, SIZE);
+	soft_dirty_round_trip(MADV_HUGEPAGE, 2 * MIB);
+}
+
+/* Who wrote which page of memory on the device is told apart afterwards. */
+static void soft_dirty_write(int advice, size_t size)
+{
+	uint64_t *p = igt_devmem_anon_alloc(size);
+	bool dirty[2 * MIB / PAGE];
+	size_t i;
+
+	igt_assert_eq(madvise(p, size, advice), 0);
+	memset(p, 1, size);
+	igt_devmem_set(&d, p, PATTERN, size);
+	igt_assert(on_device(p, size));
+	clear_soft_dirty();
+	igt_devmem_poke(&d, p, 3);
+	p[PAGE / 8] = 4;
+	igt_assert_eq_u64(igt_devmem_peek(&d, p + 2 * PAGE / 8), PATTERN);
+	igt_assert_eq_u64(p[3 * PAGE / 8], PATTERN);
+	read_soft_dirty(p, size, dirty);
+	igt_assert_f(dirty[0], "a write of the GPU is missing\n");
+	igt_assert_f(dirty[1], "a write of the CPU is missing\n");
+	for (i = 2; i < size / PAGE && advice == MADV_NOHUGEPAGE; i++)
+		igt_assert_f(!dirty[i], "page %zu was not written\n", i);
+	igt_assert_eq_u64(p[0], 3);
+	igt_assert_eq_u64(igt_devmem_peek(&d, p + PAGE / 8), 4);
+	igt_devmem_anon_free(p, size);
+}
+
+static void test_soft_dirty_write(void)
+{
+	require_soft_dirty();
+	soft_dirty_write(MADV_NOHUGEPAGE, SIZE);
+	soft_dirty_write(MADV_HUGEPAGE, 2 * MIB);
 }
 
 static void test_proc_smaps(void)
@@ -1495,6 +1606,8 @@ static const struct igt_devmem_subtest tests[] = {
 	  test_userfaultfd_kill },
 	{ "proc-pagemap", "Looking at page tables moves nothing", test_proc_pagemap },
 	{ "pagemap-scan", "Scanning page tables moves nothing", test_pagemap_scan },
+	{ "soft-dirty-round-trip", "Soft-dirty memory stays so", test_soft_dirty_round_trip },
+	{ "soft-dirty-write", "Writes are tracked on the device", test_soft_dirty_write },
 	{ "proc-smaps", "Memory on the device counts as resident", test_proc_smaps },
 	{ "proc-mem", "/proc/self/mem brings memory back", test_proc_mem },
 	{ "process-vm-writev", "Another process can write", test_process_vm_writev },
