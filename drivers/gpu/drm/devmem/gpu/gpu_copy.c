@@ -155,9 +155,11 @@ static bool gpu_copy_run(struct gpu *gpu, const struct gpu_copy *entry)
 	return true;
 }
 
+/* Tells the driver once it has done all that there was. */
 static void gpu_copy_end(struct gpu *gpu, bool ok)
 {
 	struct gpu_copy_engine *copy = &gpu->copy;
+	bool idle;
 
 	spin_lock(&gpu->lock);
 	if (!ok) {
@@ -165,8 +167,10 @@ static void gpu_copy_end(struct gpu *gpu, bool ok)
 		copy->error_entry = copy->ring.head;
 	}
 	copy->ring.head++;
+	idle = copy->ring.head == copy->ring.tail;
 	spin_unlock(&gpu->lock);
-	devmem_gpu_irq_raise(gpu, GPU_IRQ_COPY);
+	if (idle)
+		devmem_gpu_irq_raise(gpu, GPU_IRQ_COPY);
 }
 
 static int gpu_copy_thread(void *data)

@@ -37,7 +37,7 @@
 #define GPU_REG_IRQ_ENABLE		0x0048
 #define GPU_IRQ_FAULT			BIT_ULL(0)	/* new entry in the fault ring */
 #define GPU_IRQ_QUEUE			BIT_ULL(1)	/* a queue completed something */
-#define GPU_IRQ_COPY			BIT_ULL(2)	/* the copy engine completed something */
+#define GPU_IRQ_COPY			BIT_ULL(2)	/* the copy engine has become idle */
 #define GPU_IRQ_ALL			(GPU_IRQ_FAULT | GPU_IRQ_QUEUE | GPU_IRQ_COPY)
 
 /* Every ring: entries that it can have at most */

@@ -2,11 +2,9 @@
 /* Copyright (c) 2026 devmem developers */
 #include "test.h"
 
-static void submit(struct machine *m, u64 src, u64 dst, u64 size, u32 op,
-		   u32 flags)
+static void put_entry(struct machine *m, u64 tail, u64 src, u64 dst, u64 size,
+		      u32 op, u32 flags)
 {
-	u64 tail = machine_rd(m, GPU_REG_COPY_TAIL);
-
 	*(struct gpu_copy *)gpu_env_vram(&m->env, m->copy_ring +
 		tail % COPY_RING_SIZE * sizeof(struct gpu_copy)) =
 		(struct gpu_copy) {
@@ -16,6 +14,14 @@ static void submit(struct machine *m, u64 src, u64 dst, u64 size, u32 op,
 			.op = cpu_to_le32(op),
 			.flags = cpu_to_le32(flags),
 		};
+}
+
+static void submit(struct machine *m, u64 src, u64 dst, u64 size, u32 op,
+		   u32 flags)
+{
+	u64 tail = machine_rd(m, GPU_REG_COPY_TAIL);
+
+	put_entry(m, tail, src, dst, size, op, flags);
 	machine_wr(m, GPU_REG_COPY_TAIL, tail + 1);
 }
 
@@ -214,6 +220,28 @@ static void test_no_memory(struct machine *m)
 	CHECK_EQ(machine_rd(m, GPU_REG_STATUS), GPU_STATUS_BUS_ERROR);
 }
 
+static void ack_irq(struct gpu_env *env)
+{
+	devmem_gpu_write(env->gpu, GPU_REG_IRQ_STATUS, GPU_IRQ_COPY);
+}
+
+/* One interrupt for all that was there, not one for each. */
+static void test_irq(struct machine *m)
+{
+	u32 i;
+
+	m->env.irq = ack_irq;
+	machine_wr(m, GPU_REG_IRQ_ENABLE, GPU_IRQ_COPY);
+	for (i = 0; i < COPY_RING_SIZE; i++)
+		put_entry(m, i, m->vram, m->vram + ENV_PAGE, ENV_PAGE,
+			  GPU_COPY_OP_COPY, 0);
+	machine_wr(m, GPU_REG_COPY_TAIL, COPY_RING_SIZE);
+	CHECK(idle(m));
+	/* Stopping waits for the thread and its interrupt. */
+	machine_wr(m, GPU_REG_COPY_SIZE, 0);
+	CHECK_EQ(__atomic_load_n(&m->env.irqs, __ATOMIC_SEQ_CST), 1);
+}
+
 const struct test copy_tests[] = {
 	{ "copy: random copies and clears", test_random_copies },
 	{ "copy: malformed entries", test_errors },
@@ -222,5 +250,6 @@ const struct test copy_tests[] = {
 	{ "copy: start and stop", test_start_stop },
 	{ "copy: clear of untouched VRAM", test_sparse_clear },
 	{ "copy: allocation of VRAM fails", test_no_memory },
+	{ "copy: interrupt", test_irq },
 	{ }
 };
