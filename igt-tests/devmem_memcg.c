@@ -19,12 +19,18 @@
  *
  * SUBTEST: limit-evict
  * Description: The GPU uses more memory than group and device may have together
+ *
+ * SUBTEST: oom-kill
+ * Description: The OOM killer takes a process with its GPU at work
  */
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "drmtest.h"
@@ -142,6 +148,74 @@ static void test_limit(void)
 	igt_waitchildren();
 }
 
+/* The value of a line of memory.events */
+static uint64_t read_event(const char *name)
+{
+	FILE *file = fopen(GROUP "/memory.events", "r");
+	unsigned long count = 0, value;
+	char key[32];
+
+	igt_assert(file);
+	while (fscanf(file, "%31s %lu", key, &value) == 2)
+		count = strcmp(key, name) ? count : value;
+	fclose(file);
+	return count;
+}
+
+/* What the kernel says of a process that it kills, with a stack trace */
+#define OOM_MESSAGES \
+	"oom|OOM|Mem-Info|Memory cgroup|CPU: |Hardware name|Call Trace|TASK>" \
+	"|\\+0x[0-9a-f]+/0x|R[A-Z0-9][A-Z0-9]?: |Code: "
+
+/* Work that does not end, on the device and in place, until there is no RAM left */
+static void work_until_killed(uint64_t *shared)
+{
+	const size_t size = 8 * MIB, more = 64 * MIB;
+	unsigned int loop;
+	uint64_t *p;
+
+	join_group();
+	p = igt_devmem_anon_alloc(size);
+	igt_devmem_set(&d, p, PATTERN, size);
+	loop = igt_devmem_atomic(&d.batch, DRM_DEVMEM_ATOMIC_ADD, 0, p, 1, 8);
+	igt_devmem_atomic(&d.batch, DRM_DEVMEM_ATOMIC_ADD, 0, shared, 1, 8);
+	igt_devmem_branch(&d.batch, 0, DRM_DEVMEM_COMPARE_EQ, 0, loop);
+	igt_devmem_submit(&d);
+	while (!__atomic_load_n(shared, __ATOMIC_SEQ_CST))
+		usleep(1000);
+	memset(igt_devmem_anon_alloc(more), 1, more);
+}
+
+static void test_oom_kill(void)
+{
+	uint64_t before = igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_VRAM_FREE);
+	uint64_t *shared = igt_devmem_shared_alloc(4096), last;
+	int status;
+	pid_t pid;
+
+	igt_emit_ignore_dmesg_regex(OOM_MESSAGES);
+	make_group("24M");
+	igt_assert(igt_devmem_write_file(GROUP "/memory.swap.max", "0") || errno == ENOENT);
+	pid = fork();
+	igt_assert_lte(0, pid);
+	if (!pid) {
+		work_until_killed(shared);
+		_exit(0);
+	}
+	igt_assert_eq(waitpid(pid, &status, 0), pid);
+	igt_assert_f(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "status %#x\n", status);
+	igt_assert_eq_u64(read_event("oom_kill"), 1);
+
+	/* The shared page is alive here: the GPU must have let go of it. */
+	igt_assert(igt_devmem_vram_comes_back(d.fd, before - MIB));
+	last = __atomic_load_n(shared, __ATOMIC_SEQ_CST);
+	igt_assert_lt_u64(0, last);
+	usleep(50000);
+	igt_assert_eq_u64(__atomic_load_n(shared, __ATOMIC_SEQ_CST), last);
+	igt_assert_eq_u64(igt_devmem_violations(d.fd), 0);
+	igt_devmem_shared_free(shared, 4096);
+}
+
 static void test_limit_evict(void)
 {
 	const size_t size = 32 * MIB;
@@ -187,6 +261,10 @@ int igt_main()
 	igt_describe("A limit holds with memory on the device");
 	igt_subtest("limit")
 		test_limit();
+
+	igt_describe("A process is killed in its group");
+	igt_subtest("oom-kill")
+		test_oom_kill();
 
 	igt_fixture()
 		drm_close_driver(d.fd);

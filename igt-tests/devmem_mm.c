@@ -62,6 +62,9 @@
  * SUBTEST: pagemap-scan
  * Description: PAGEMAP_SCAN reports each page on the device, as swapped, and moves none
  *
+ * SUBTEST: pagemap-scan-write
+ * Description: A write of CPU or GPU to memory on the device counts in PAGEMAP_SCAN
+ *
  * SUBTEST: soft-dirty-round-trip
  * Description: Memory that goes to the device and back is soft-dirty where the CPU wrote it
  *
@@ -103,6 +106,15 @@
  *
  * SUBTEST: pfnmap
  * Description: An access to a mapping without struct pages is an error
+ *
+ * SUBTEST: mixedmap
+ * Description: Pages that the kernel put into a mapping are used in place
+ *
+ * SUBTEST: dax
+ * Description: Persistent memory that is mapped from a device is used in place
+ *
+ * SUBTEST: numa-balancing
+ * Description: The search for the right node takes nothing from the device
  *
  * SUBTEST: secretmem
  * Description: An access to secret memory is an error
@@ -411,11 +423,12 @@ static void *handler_thread(void *arg)
 	return NULL;
 }
 
-static void open_userfaultfd(struct handler *h, void *p, uint64_t mode, uint64_t features)
+static void open_userfaultfd(struct handler *h, void *p, size_t size, uint64_t mode,
+			     uint64_t features)
 {
 	struct uffdio_api api = { .api = UFFD_API, .features = features };
 	struct uffdio_register reg = {
-		.range = { .start = (uintptr_t)p, .len = SIZE }, .mode = mode,
+		.range = { .start = (uintptr_t)p, .len = size }, .mode = mode,
 	};
 
 	*h = (struct handler){};
@@ -446,7 +459,7 @@ static void test_userfaultfd_missing(void)
 	uint32_t error;
 	size_t i;
 
-	open_userfaultfd(&h, p, UFFDIO_REGISTER_MODE_MISSING, 0);
+	open_userfaultfd(&h, p, SIZE, UFFDIO_REGISTER_MODE_MISSING, 0);
 	for (i = 0; i < PAGE / 8; i++)
 		((uint64_t *)h.source)[i] = PATTERN;
 	start_handler(&h);
@@ -482,7 +495,7 @@ static void test_userfaultfd_destroy(void)
 	uint64_t *p = igt_devmem_anon_alloc(SIZE);
 	struct handler h;
 
-	open_userfaultfd(&h, p, UFFDIO_REGISTER_MODE_MISSING, 0);
+	open_userfaultfd(&h, p, SIZE, UFFDIO_REGISTER_MODE_MISSING, 0);
 	wait_unserved(&h, p);
 	igt_devmem_fini(&d);
 	igt_devmem_init(&d, d.fd, 0);
@@ -511,7 +524,7 @@ static void be_killed(bool device_first, uint32_t *turn)
 
 	if (device_first)
 		d.fd = drm_reopen_driver(d.fd);
-	open_userfaultfd(&h, p, UFFDIO_REGISTER_MODE_MISSING, 0);
+	open_userfaultfd(&h, p, SIZE, UFFDIO_REGISTER_MODE_MISSING, 0);
 	if (!device_first)
 		d.fd = drm_reopen_driver(d.fd);
 	igt_devmem_init(&d, d.fd, 0);
@@ -559,7 +572,7 @@ static void test_userfaultfd_wp(void)
 	};
 	uint32_t error;
 
-	open_userfaultfd(&h, p, UFFDIO_REGISTER_MODE_WP, UFFD_FEATURE_PAGEFAULT_FLAG_WP);
+	open_userfaultfd(&h, p, SIZE, UFFDIO_REGISTER_MODE_WP, UFFD_FEATURE_PAGEFAULT_FLAG_WP);
 	igt_assert_eq(ioctl(h.fd, UFFDIO_WRITEPROTECT, &wp), 0);
 	igt_assert_eq_u64(igt_devmem_peek(&d, p + 5), PATTERN);
 
@@ -600,7 +613,7 @@ static void test_userfaultfd_move(void)
 	};
 	struct handler h;
 
-	open_userfaultfd(&h, to, UFFDIO_REGISTER_MODE_MISSING, UFFD_FEATURE_MOVE);
+	open_userfaultfd(&h, to, SIZE, UFFDIO_REGISTER_MODE_MISSING, UFFD_FEATURE_MOVE);
 	start_handler(&h);
 	if (ioctl(h.fd, UFFDIO_MOVE, &move)) {
 		igt_info("move: %s after %lld bytes\n", strerror(errno), (long long)move.move);
@@ -687,15 +700,18 @@ struct pm_scan {
 };
 
 #define PM_SCAN		_IOWR('f', 16, struct pm_scan)
+#define PM_WP_MATCHING	0x01
+#define PM_WRITTEN	0x02
 #define PM_PRESENT	0x08
 #define PM_SWAPPED	0x10
 
 /* How many pages of the range have one of the categories */
-static size_t scan_pages(int fd, const void *p, size_t size, uint64_t categories)
+static size_t scan_pages_flags(int fd, const void *p, size_t size, uint64_t categories,
+			       uint64_t flags)
 {
 	struct pm_region regions[32] = {};
 	struct pm_scan scan = {
-		.size = sizeof(scan), .start = (uintptr_t)p, .end = (uintptr_t)p + size,
+		.size = sizeof(scan), .flags = flags, .start = (uintptr_t)p, .end = (uintptr_t)p + size,
 		.vec = (uintptr_t)regions, .vec_len = ARRAY_SIZE(regions),
 		.category_anyof_mask = categories, .return_mask = categories,
 	};
@@ -707,6 +723,11 @@ static size_t scan_pages(int fd, const void *p, size_t size, uint64_t categories
 	for (i = 0; i < count; i++)
 		pages += (regions[i].end - regions[i].start) / PAGE;
 	return pages;
+}
+
+static size_t scan_pages(int fd, const void *p, size_t size, uint64_t categories)
+{
+	return scan_pages_flags(fd, p, size, categories, 0);
 }
 
 static void test_pagemap_scan(void)
@@ -727,6 +748,55 @@ static void test_pagemap_scan(void)
 	close(fd);
 	check_usable(p, size);
 	igt_devmem_anon_free(p, size);
+}
+
+#ifndef UFFD_FEATURE_WP_UNPOPULATED
+#define UFFD_FEATURE_WP_UNPOPULATED	(1 << 13)
+#endif
+#ifndef UFFD_FEATURE_WP_ASYNC
+#define UFFD_FEATURE_WP_ASYNC		(1 << 15)
+#endif
+
+/* Pages of memory on the device are protected, and count as written from the next write. */
+static void pagemap_scan_write(int advice, size_t size)
+{
+	uint64_t *p = igt_devmem_anon_alloc(size);
+	int fd = open("/proc/self/pagemap", O_RDONLY);
+	struct handler h;
+
+	igt_assert_fd(fd);
+	igt_assert_eq(madvise(p, size, advice), 0);
+	open_userfaultfd(&h, p, size, UFFDIO_REGISTER_MODE_WP,
+			 UFFD_FEATURE_WP_ASYNC | UFFD_FEATURE_WP_UNPOPULATED);
+	memset(p, 1, size);
+	igt_devmem_set(&d, p, PATTERN, size);
+	igt_assert(on_device(p, size));
+	igt_assert_eq(scan_pages_flags(fd, p, size, PM_WRITTEN, PM_WP_MATCHING), size / PAGE);
+	igt_assert_eq(scan_pages(fd, p, size, PM_WRITTEN), 0);
+	igt_assert(on_device(p, size));
+
+	igt_devmem_poke(&d, p, 3);
+	p[PAGE / 8] = 4;
+	igt_assert_eq_u64(igt_devmem_peek(&d, p + 2 * PAGE / 8), PATTERN);
+	igt_assert_eq_u64(p[3 * PAGE / 8], PATTERN);
+	igt_assert_eq(scan_pages(fd, p, PAGE, PM_WRITTEN), 1);
+	igt_assert_eq(scan_pages(fd, p + PAGE / 8, PAGE, PM_WRITTEN), 1);
+	/* A huge page is written as a whole. */
+	if (advice == MADV_NOHUGEPAGE)
+		igt_assert_eq(scan_pages(fd, p, size, PM_WRITTEN), 2);
+	igt_assert_eq_u64(p[0], 3);
+	igt_assert_eq_u64(igt_devmem_peek(&d, p + PAGE / 8), 4);
+
+	igt_devmem_shared_free(h.source, PAGE);
+	close(h.fd);
+	close(fd);
+	igt_devmem_anon_free(p, size);
+}
+
+static void test_pagemap_scan_write(void)
+{
+	pagemap_scan_write(MADV_NOHUGEPAGE, SIZE);
+	pagemap_scan_write(MADV_HUGEPAGE, 2 * MIB);
 }
 
 /* From here on what is written becomes soft-dirty. */
@@ -1217,6 +1287,165 @@ static void test_pfnmap(void)
 	munmap(registers, PAGE);
 }
 
+/* Does the mapping that @p is in have @flag, two letters as in smaps? */
+static bool mapping_has_flag(const void *p, const char *flag)
+{
+	FILE *file = fopen("/proc/self/smaps", "r");
+	unsigned long start, end;
+	bool inside = false, has = false;
+	char line[512];
+
+	igt_assert(file);
+	while (fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+			inside = start <= (uintptr_t)p && (uintptr_t)p < end;
+		else if (inside && !strncmp(line, "VmFlags:", 8))
+			has = strstr(line, flag);
+	}
+	fclose(file);
+	return has;
+}
+
+/* The rings of io_uring are pages of the kernel. */
+static void test_mixedmap(void)
+{
+	uint32_t *entries, *index;
+	struct ring r;
+
+	init_ring(&r);
+	igt_require_f(mapping_has_flag(r.rings, " mm"), "no VM_MIXEDMAP\n");
+	entries = ring_word(&r, r.params.sq_off.ring_entries);
+	index = ring_word(&r, r.params.sq_off.array);
+	igt_devmem_load(&d.batch, 1, entries, 4);
+	igt_devmem_store_reg(&d.batch, d.result, 1, 8);
+	igt_devmem_store(&d.batch, index, 7, 4);
+	igt_devmem_run(&d);
+	igt_assert_eq_u64(*d.result, r.params.sq_entries);
+	igt_assert_eq(*index, 7);
+	igt_assert_eq_u64(igt_devmem_prefetch(&d, r.rings, PAGE, DRM_DEVMEM_LOCATION_DEVICE, 0), 0);
+	*index = 8;
+	igt_devmem_load(&d.batch, 1, index, 4);
+	igt_devmem_store_reg(&d.batch, d.result, 1, 8);
+	igt_devmem_run(&d);
+	igt_assert_eq_u64(*d.result, 8);
+	munmap(r.rings, PAGE);
+	munmap(r.sqes, PAGE);
+	close(r.fd);
+	expect_access(index, true, DRM_DEVMEM_ERROR_FAULT);
+	igt_devmem_poke(&d, d.result, 1);
+	igt_assert_eq_u64(*d.result, 1);
+}
+
+static uint64_t *map_dax(void)
+{
+	void *p = MAP_FAILED;
+	glob_t files;
+	int fd;
+
+	igt_require_f(!glob("/dev/dax*", 0, NULL, &files), "no device-dax\n");
+	fd = open(files.gl_pathv[0], O_RDWR);
+	globfree(&files);
+	igt_assert_fd(fd);
+	p = mmap(NULL, 2 * MIB, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	close(fd);
+	igt_assert(p != MAP_FAILED);
+	return p;
+}
+
+static void test_dax(void)
+{
+	uint64_t *p = map_dax();
+
+	igt_devmem_fill(&d.batch, p, PATTERN, 8, 2 * MIB);
+	igt_devmem_run(&d);
+	igt_assert(in_place(p, 2 * MIB));
+	igt_devmem_expect_words(p, PATTERN, 2 * MIB);
+	p[5] = 6;
+	igt_assert_eq_u64(igt_devmem_peek(&d, p + 5), 6);
+	igt_assert_eq_u64(igt_devmem_prefetch(&d, p, 2 * MIB, DRM_DEVMEM_LOCATION_DEVICE, 0), 0);
+	igt_devmem_poke(&d, p + PAGE / 8, 7);
+	munmap(p, 2 * MIB);
+	expect_access(p, true, DRM_DEVMEM_ERROR_FAULT);
+
+	/* It stays when the mapping goes. */
+	p = map_dax();
+	igt_assert_eq_u64(p[5], 6);
+	igt_assert_eq_u64(p[PAGE / 8], 7);
+	igt_assert_eq_u64(igt_devmem_peek(&d, p + 6), PATTERN);
+	munmap(p, 2 * MIB);
+}
+
+#define NUMA_BALANCING	"/proc/sys/kernel/numa_balancing"
+#define NUMA_DEBUGFS	"/sys/kernel/debug/sched/numa_balancing/"
+
+static void numa_balancing_off(int sig)
+{
+	igt_devmem_write_file(NUMA_DEBUGFS "scan_delay_ms", "1000");
+	igt_devmem_write_file(NUMA_DEBUGFS "scan_period_min_ms", "1000");
+	igt_devmem_write_file(NUMA_BALANCING, "0");
+}
+
+static unsigned long vmstat_count(const char *name)
+{
+	FILE *file = fopen("/proc/vmstat", "r");
+	unsigned long count = 0, value;
+	char key[64];
+
+	igt_assert(file);
+	while (fscanf(file, "%63s %lu", key, &value) == 2)
+		count = strcmp(key, name) ? count : value;
+	fclose(file);
+	return count;
+}
+
+/* The CPU works on every other chunk of 64 KiB, the GPU on those between. */
+static void numa_balancing(int advice, size_t chunk)
+{
+	const size_t size = 8 * chunk;
+	uint64_t *p = igt_devmem_anon_alloc(size), rounds, moved;
+	unsigned long scans, hints = vmstat_count("numa_pte_updates");
+	int64_t end;
+	size_t i;
+
+	igt_assert_eq(madvise(p, size, advice), 0);
+	memset(p, 0, size);
+	for (i = chunk; i < size; i += 2 * chunk)
+		igt_devmem_set(&d, (char *)p + i, 0, chunk);
+	moved = igt_devmem_stats(d.fd, d.vm).to_system_bytes;
+	end = igt_devmem_deadline(20ll * 1000 * 1000 * 1000);
+	for (rounds = 0, scans = 0; scans < 3 && igt_devmem_deadline(0) < end; rounds++) {
+		for (i = 0; i < size; i += 2 * chunk) {
+			((volatile uint64_t *)p)[i / 8]++;
+			igt_devmem_atomic(&d.batch, DRM_DEVMEM_ATOMIC_ADD, 0,
+					  (char *)p + i + chunk, 1, 8);
+		}
+		igt_devmem_run(&d);
+		if (vmstat_count("numa_pte_updates") != hints) {
+			hints = vmstat_count("numa_pte_updates");
+			scans++;
+		}
+	}
+	igt_assert_f(scans, "nobody has looked for the right node\n");
+	for (i = chunk; i < size; i += 2 * chunk)
+		igt_assert(on_device((char *)p + i, chunk));
+	igt_assert_eq_u64(igt_devmem_stats(d.fd, d.vm).to_system_bytes, moved);
+	for (i = 0; i < size; i += chunk)
+		igt_assert_eq_u64(p[i / 8], rounds);
+	igt_devmem_anon_free(p, size);
+}
+
+static void test_numa_balancing(void)
+{
+	igt_require_f(!access("/sys/devices/system/node/node1", F_OK), "one node only\n");
+	igt_require_f(igt_devmem_write_file(NUMA_BALANCING, "1"), "no NUMA balancing\n");
+	igt_install_exit_handler(numa_balancing_off);
+	igt_devmem_write_file(NUMA_DEBUGFS "scan_delay_ms", "10");
+	igt_devmem_write_file(NUMA_DEBUGFS "scan_period_min_ms", "10");
+	numa_balancing(MADV_NOHUGEPAGE, 64 * KIB);
+	numa_balancing(MADV_HUGEPAGE, 2 * MIB);
+	numa_balancing_off(0);
+}
+
 static void test_secretmem(void)
 {
 	int fd = syscall(SYS_memfd_secret, 0);
@@ -1606,6 +1835,8 @@ static const struct igt_devmem_subtest tests[] = {
 	  test_userfaultfd_kill },
 	{ "proc-pagemap", "Looking at page tables moves nothing", test_proc_pagemap },
 	{ "pagemap-scan", "Scanning page tables moves nothing", test_pagemap_scan },
+	{ "pagemap-scan-write", "A scan that protects sees each write",
+	  test_pagemap_scan_write },
 	{ "soft-dirty-round-trip", "Soft-dirty memory stays so", test_soft_dirty_round_trip },
 	{ "soft-dirty-write", "Writes are tracked on the device", test_soft_dirty_write },
 	{ "proc-smaps", "Memory on the device counts as resident", test_proc_smaps },
@@ -1620,6 +1851,10 @@ static const struct igt_devmem_subtest tests[] = {
 	{ "vdso", "The vDSO is read-only", test_vdso },
 	{ "vvar", "Data of the vDSO is read-only", test_vvar },
 	{ "pfnmap", "No access without a struct page", test_pfnmap },
+	{ "mixedmap", "Pages of the kernel are used in place", test_mixedmap },
+	{ "dax", "Persistent memory is used in place", test_dax },
+	{ "numa-balancing", "Looking for the right node takes nothing away",
+	  test_numa_balancing },
 	{ "secretmem", "Secrets stay secret", test_secretmem },
 	{ "last-page", "Addresses end where they should", test_last_page },
 	{ "first-page", "Low addresses work", test_first_page },
