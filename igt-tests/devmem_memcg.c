@@ -162,10 +162,8 @@ static uint64_t read_event(const char *name)
 	return count;
 }
 
-/* What the kernel says of a process that it kills, with a stack trace */
-#define OOM_MESSAGES \
-	"oom|OOM|Mem-Info|Memory cgroup|CPU: |Hardware name|Call Trace|TASK>" \
-	"|\\+0x[0-9a-f]+/0x|R[A-Z0-9][A-Z0-9]?: |Code: "
+/* What the kernel says of a process that it kills */
+#define OOM_MESSAGES	"oom|OOM|" IGT_DEVMEM_MEMORY_REPORT
 
 /* Work that does not end, on the device and in place, until there is no RAM left */
 static void work_until_killed(uint64_t *shared)

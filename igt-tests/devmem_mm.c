@@ -758,8 +758,9 @@ static void test_pagemap_scan(void)
 #endif
 
 /* Pages of memory on the device are protected, and count as written from the next write. */
-static void pagemap_scan_write(int advice, size_t size)
+static void pagemap_scan_write(int advice, size_t chunk)
 {
+	const size_t size = 4 * chunk;
 	uint64_t *p = igt_devmem_anon_alloc(size);
 	int fd = open("/proc/self/pagemap", O_RDONLY);
 	struct handler h;
@@ -775,17 +776,16 @@ static void pagemap_scan_write(int advice, size_t size)
 	igt_assert_eq(scan_pages(fd, p, size, PM_WRITTEN), 0);
 	igt_assert(on_device(p, size));
 
+	/* One chunk is written by the GPU, one by the CPU, two are read. */
 	igt_devmem_poke(&d, p, 3);
-	p[PAGE / 8] = 4;
-	igt_assert_eq_u64(igt_devmem_peek(&d, p + 2 * PAGE / 8), PATTERN);
-	igt_assert_eq_u64(p[3 * PAGE / 8], PATTERN);
+	p[chunk / 8] = 4;
+	igt_assert_eq_u64(igt_devmem_peek(&d, p + 2 * chunk / 8), PATTERN);
+	igt_assert_eq_u64(p[3 * chunk / 8], PATTERN);
 	igt_assert_eq(scan_pages(fd, p, PAGE, PM_WRITTEN), 1);
-	igt_assert_eq(scan_pages(fd, p + PAGE / 8, PAGE, PM_WRITTEN), 1);
-	/* A huge page is written as a whole. */
-	if (advice == MADV_NOHUGEPAGE)
-		igt_assert_eq(scan_pages(fd, p, size, PM_WRITTEN), 2);
+	igt_assert_eq(scan_pages(fd, p + chunk / 8, PAGE, PM_WRITTEN), 1);
+	igt_assert_eq(scan_pages(fd, p + 2 * chunk / 8, 2 * chunk, PM_WRITTEN), 0);
 	igt_assert_eq_u64(p[0], 3);
-	igt_assert_eq_u64(igt_devmem_peek(&d, p + PAGE / 8), 4);
+	igt_assert_eq_u64(igt_devmem_peek(&d, p + chunk / 8), 4);
 
 	igt_devmem_shared_free(h.source, PAGE);
 	close(h.fd);
@@ -871,30 +871,31 @@ static void test_soft_dirty_round_trip(void)
 	soft_dirty_round_trip(MADV_HUGEPAGE, 2 * MIB);
 }
 
-/* Who wrote which page of memory on the device is told apart afterwards. */
-static void soft_dirty_write(int advice, size_t size)
+/* One of four chunks on the device is written by the GPU, one by the CPU, two are read. */
+static void soft_dirty_write(int advice, size_t chunk)
 {
-	uint64_t *p = igt_devmem_anon_alloc(size);
-	bool dirty[2 * MIB / PAGE];
+	const size_t pages = chunk / PAGE;
+	uint64_t *p = igt_devmem_anon_alloc(4 * chunk);
+	bool dirty[4 * 2 * MIB / PAGE];
 	size_t i;
 
-	igt_assert_eq(madvise(p, size, advice), 0);
-	memset(p, 1, size);
-	igt_devmem_set(&d, p, PATTERN, size);
-	igt_assert(on_device(p, size));
+	igt_assert_eq(madvise(p, 4 * chunk, advice), 0);
+	memset(p, 1, 4 * chunk);
+	igt_devmem_set(&d, p, PATTERN, 4 * chunk);
+	igt_assert(on_device(p, 4 * chunk));
 	clear_soft_dirty();
 	igt_devmem_poke(&d, p, 3);
-	p[PAGE / 8] = 4;
-	igt_assert_eq_u64(igt_devmem_peek(&d, p + 2 * PAGE / 8), PATTERN);
-	igt_assert_eq_u64(p[3 * PAGE / 8], PATTERN);
-	read_soft_dirty(p, size, dirty);
+	p[chunk / 8] = 4;
+	igt_assert_eq_u64(igt_devmem_peek(&d, p + 2 * chunk / 8), PATTERN);
+	igt_assert_eq_u64(p[3 * chunk / 8], PATTERN);
+	read_soft_dirty(p, 4 * chunk, dirty);
 	igt_assert_f(dirty[0], "a write of the GPU is missing\n");
-	igt_assert_f(dirty[1], "a write of the CPU is missing\n");
-	for (i = 2; i < size / PAGE && advice == MADV_NOHUGEPAGE; i++)
+	igt_assert_f(dirty[pages], "a write of the CPU is missing\n");
+	for (i = 2 * pages; i < 4 * pages; i++)
 		igt_assert_f(!dirty[i], "page %zu was not written\n", i);
 	igt_assert_eq_u64(p[0], 3);
-	igt_assert_eq_u64(igt_devmem_peek(&d, p + PAGE / 8), 4);
-	igt_devmem_anon_free(p, size);
+	igt_assert_eq_u64(igt_devmem_peek(&d, p + chunk / 8), 4);
+	igt_devmem_anon_free(p, 4 * chunk);
 }
 
 static void test_soft_dirty_write(void)
@@ -1398,38 +1399,54 @@ static unsigned long vmstat_count(const char *name)
 	return count;
 }
 
-/* The CPU works on every other chunk of 64 KiB, the GPU on those between. */
+/* A thread that works on its memory, for pages of a single thread stay where they are. */
+struct worker {
+	pthread_t thread;
+	uint64_t *word;
+	uint32_t stop;
+};
+
+static void *worker_thread(void *arg)
+{
+	struct worker *w = arg;
+
+	while (!__atomic_load_n(&w->stop, __ATOMIC_SEQ_CST))
+		__atomic_add_fetch(w->word, 1, __ATOMIC_SEQ_CST);
+	return NULL;
+}
+
+/* CPUs work on the first chunk of four, the GPU on the others. */
 static void numa_balancing(int advice, size_t chunk)
 {
-	const size_t size = 8 * chunk;
-	uint64_t *p = igt_devmem_anon_alloc(size), rounds, moved;
-	unsigned long scans, hints = vmstat_count("numa_pte_updates");
-	int64_t end;
+	const size_t size = 4 * chunk;
+	struct worker w = { .word = igt_devmem_anon_alloc(size) };
+	unsigned long scans = 0, hints = vmstat_count("numa_pte_updates");
+	int64_t end = igt_devmem_deadline(30ll * 1000 * 1000 * 1000);
+	uint64_t rounds = 0, moved, *p = w.word;
 	size_t i;
 
 	igt_assert_eq(madvise(p, size, advice), 0);
 	memset(p, 0, size);
-	for (i = chunk; i < size; i += 2 * chunk)
-		igt_devmem_set(&d, (char *)p + i, 0, chunk);
+	igt_devmem_set(&d, p + chunk / 8, 0, size - chunk);
 	moved = igt_devmem_stats(d.fd, d.vm).to_system_bytes;
-	end = igt_devmem_deadline(20ll * 1000 * 1000 * 1000);
-	for (rounds = 0, scans = 0; scans < 3 && igt_devmem_deadline(0) < end; rounds++) {
-		for (i = 0; i < size; i += 2 * chunk) {
-			((volatile uint64_t *)p)[i / 8]++;
+	igt_assert_eq(pthread_create(&w.thread, NULL, worker_thread, &w), 0);
+	while (scans < 3 && igt_devmem_deadline(0) < end) {
+		rounds++;
+		for (i = chunk; i < size; i += chunk)
 			igt_devmem_atomic(&d.batch, DRM_DEVMEM_ATOMIC_ADD, 0,
-					  (char *)p + i + chunk, 1, 8);
-		}
+					  (char *)p + i, 1, 8);
 		igt_devmem_run(&d);
 		if (vmstat_count("numa_pte_updates") != hints) {
 			hints = vmstat_count("numa_pte_updates");
 			scans++;
 		}
 	}
+	__atomic_store_n(&w.stop, 1, __ATOMIC_SEQ_CST);
+	igt_assert_eq(pthread_join(w.thread, NULL), 0);
 	igt_assert_f(scans, "nobody has looked for the right node\n");
-	for (i = chunk; i < size; i += 2 * chunk)
-		igt_assert(on_device((char *)p + i, chunk));
+	igt_assert(on_device((char *)p + chunk, size - chunk));
 	igt_assert_eq_u64(igt_devmem_stats(d.fd, d.vm).to_system_bytes, moved);
-	for (i = 0; i < size; i += chunk)
+	for (i = chunk; i < size; i += chunk)
 		igt_assert_eq_u64(p[i / 8], rounds);
 	igt_devmem_anon_free(p, size);
 }

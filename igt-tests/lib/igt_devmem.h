@@ -211,6 +211,15 @@ void igt_devmem_reload(const char *options);
 void igt_devmem_restore(void);
 
 /*
+ * For igt_emit_ignore_dmesg_regex(): what the kernel prints with a message of a lack of
+ * memory, a stack trace and the state of memory. No backslash gets to the runner.
+ */
+#define IGT_DEVMEM_MEMORY_REPORT \
+	"CPU: |Hardware name|Call Trace|TASK>|[+]0x[0-9a-f]+/0x|R[A-Z0-9][A-Z0-9]?: |Code: " \
+	"|Mem-Info|active_anon|Node [0-9]|lowmem_reserve|pagecache|in swap cache|[Ss]wap " \
+	"|pages |Memory cgroup"
+
+/*
  * Subtests in a table. The fixtures around them open the device, with a VM and a
  * queue in @d, and close it; without device memory what follows is skipped.
  */
