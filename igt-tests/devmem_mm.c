@@ -68,6 +68,9 @@
  * SUBTEST: soft-dirty-round-trip
  * Description: Memory that goes to the device and back is soft-dirty where the CPU wrote it
  *
+ * SUBTEST: soft-dirty-keep
+ * Description: What only the GPU has written is soft-dirty, also after fork and mprotect
+ *
  * SUBTEST: soft-dirty-write
  * Description: A write of CPU or GPU to memory on the device makes it soft-dirty
  *
@@ -711,7 +714,8 @@ static size_t scan_pages_flags(int fd, const void *p, size_t size, uint64_t cate
 {
 	struct pm_region regions[32] = {};
 	struct pm_scan scan = {
-		.size = sizeof(scan), .flags = flags, .start = (uintptr_t)p, .end = (uintptr_t)p + size,
+		.size = sizeof(scan), .flags = flags,
+		.start = (uintptr_t)p, .end = (uintptr_t)p + size,
 		.vec = (uintptr_t)regions, .vec_len = ARRAY_SIZE(regions),
 		.category_anyof_mask = categories, .return_mask = categories,
 	};
@@ -750,11 +754,25 @@ static void test_pagemap_scan(void)
 	igt_devmem_anon_free(p, size);
 }
 
+/* With MADV_HUGEPAGE the test is about huge pages, or about nothing. */
+static void advise_pages(void *p, size_t size, int advice)
+{
+	igt_require_f(!madvise(p, size, advice), "no transparent huge pages\n");
+}
+
+static void require_as_advised(void *p, size_t size, int advice)
+{
+	igt_require_f(advice != MADV_HUGEPAGE ||
+		      igt_devmem_pages_are(&d, p, size, DRM_DEVMEM_RESIDENCY_LARGE,
+					   DRM_DEVMEM_RESIDENCY_LARGE),
+		      "the kernel has no huge page to give\n");
+}
+
 #ifndef UFFD_FEATURE_WP_UNPOPULATED
-#define UFFD_FEATURE_WP_UNPOPULATED	(1 << 13)
+#define UFFD_FEATURE_WP_UNPOPULATED	0x2000
 #endif
 #ifndef UFFD_FEATURE_WP_ASYNC
-#define UFFD_FEATURE_WP_ASYNC		(1 << 15)
+#define UFFD_FEATURE_WP_ASYNC		0x8000
 #endif
 
 /* Pages of memory on the device are protected, and count as written from the next write. */
@@ -766,12 +784,13 @@ static void pagemap_scan_write(int advice, size_t chunk)
 	struct handler h;
 
 	igt_assert_fd(fd);
-	igt_assert_eq(madvise(p, size, advice), 0);
+	advise_pages(p, size, advice);
 	open_userfaultfd(&h, p, size, UFFDIO_REGISTER_MODE_WP,
 			 UFFD_FEATURE_WP_ASYNC | UFFD_FEATURE_WP_UNPOPULATED);
 	memset(p, 1, size);
 	igt_devmem_set(&d, p, PATTERN, size);
 	igt_assert(on_device(p, size));
+	require_as_advised(p, size, advice);
 	igt_assert_eq(scan_pages_flags(fd, p, size, PM_WRITTEN, PM_WP_MATCHING), size / PAGE);
 	igt_assert_eq(scan_pages(fd, p, size, PM_WRITTEN), 0);
 	igt_assert(on_device(p, size));
@@ -841,8 +860,9 @@ static void soft_dirty_round_trip(int advice, size_t size)
 	bool dirty[3][2 * MIB / PAGE];
 	size_t i, written = 0;
 
-	igt_assert_eq(madvise(p, size, advice), 0);
+	advise_pages(p, size, advice);
 	memset(p, 1, size);
+	require_as_advised(p, size, advice);
 	clear_soft_dirty();
 	for (i = 0; i < size / PAGE; i += 2)
 		p[i * PAGE / 8] = PATTERN;
@@ -879,10 +899,11 @@ static void soft_dirty_write(int advice, size_t chunk)
 	bool dirty[4 * 2 * MIB / PAGE];
 	size_t i;
 
-	igt_assert_eq(madvise(p, 4 * chunk, advice), 0);
+	advise_pages(p, 4 * chunk, advice);
 	memset(p, 1, 4 * chunk);
 	igt_devmem_set(&d, p, PATTERN, 4 * chunk);
 	igt_assert(on_device(p, 4 * chunk));
+	require_as_advised(p, 4 * chunk, advice);
 	clear_soft_dirty();
 	igt_devmem_poke(&d, p, 3);
 	p[chunk / 8] = 4;
@@ -903,6 +924,50 @@ static void test_soft_dirty_write(void)
 	require_soft_dirty();
 	soft_dirty_write(MADV_NOHUGEPAGE, SIZE);
 	soft_dirty_write(MADV_HUGEPAGE, 2 * MIB);
+}
+
+/* What only the GPU has written, after the bits were cleared, is dirty and stays so. */
+static void soft_dirty_keep(int advice, size_t chunk)
+{
+	uint64_t *p = igt_devmem_anon_alloc(2 * chunk), *to = igt_devmem_anon_alloc(chunk);
+	bool dirty[2 * 2 * MIB / PAGE];
+	size_t i;
+
+	advise_pages(p, 2 * chunk, advice);
+	clear_soft_dirty();
+	igt_devmem_set(&d, p, PATTERN, 2 * chunk);
+	igt_assert(on_device(p, 2 * chunk));
+	require_as_advised(p, 2 * chunk, advice);
+	igt_fork(child, 1) {
+		read_soft_dirty(p, 2 * chunk, dirty);
+		for (i = 0; i < 2 * chunk / PAGE; i++)
+			igt_assert_f(dirty[i], "page %zu of the child\n", i);
+	}
+	igt_waitchildren();
+	igt_assert_eq(mprotect(p, chunk, PROT_READ), 0);
+	igt_assert_eq(mprotect(p, chunk, PROT_READ | PROT_WRITE), 0);
+	read_soft_dirty(p, 2 * chunk, dirty);
+	igt_assert(on_device(p, 2 * chunk));
+	for (i = 0; i < 2 * chunk / PAGE; i++)
+		igt_assert_f(dirty[i], "page %zu\n", i);
+
+	/* What has moved is dirty. */
+	clear_soft_dirty();
+	igt_assert(mremap(p, chunk, chunk, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to);
+	igt_assert(on_device(to, chunk));
+	read_soft_dirty(to, chunk, dirty);
+	for (i = 0; i < chunk / PAGE; i++)
+		igt_assert_f(dirty[i], "page %zu has moved\n", i);
+	igt_devmem_expect_words(to, PATTERN, chunk);
+	igt_devmem_anon_free(to, chunk);
+	igt_devmem_anon_free(p + chunk / 8, chunk);
+}
+
+static void test_soft_dirty_keep(void)
+{
+	require_soft_dirty();
+	soft_dirty_keep(MADV_NOHUGEPAGE, SIZE);
+	soft_dirty_keep(MADV_HUGEPAGE, 2 * MIB);
 }
 
 static void test_proc_smaps(void)
@@ -1337,19 +1402,18 @@ static void test_mixedmap(void)
 	igt_assert_eq_u64(*d.result, 1);
 }
 
+/* Who says so by this link can do without what is in it. */
+#define DAX	"/dev/devmem-test-dax"
+
 static uint64_t *map_dax(void)
 {
-	void *p = MAP_FAILED;
-	glob_t files;
-	int fd;
+	int fd = open(DAX, O_RDWR);
+	void *p;
 
-	igt_require_f(!glob("/dev/dax*", 0, NULL, &files), "no device-dax\n");
-	fd = open(files.gl_pathv[0], O_RDWR);
-	globfree(&files);
-	igt_assert_fd(fd);
+	igt_require_f(fd >= 0, "no device-dax at " DAX "\n");
 	p = mmap(NULL, 2 * MIB, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	close(fd);
-	igt_assert(p != MAP_FAILED);
+	igt_require_f(p != MAP_FAILED, "no mapping of 2 MiB of " DAX "\n");
 	return p;
 }
 
@@ -1376,27 +1440,53 @@ static void test_dax(void)
 	munmap(p, 2 * MIB);
 }
 
-#define NUMA_BALANCING	"/proc/sys/kernel/numa_balancing"
-#define NUMA_DEBUGFS	"/sys/kernel/debug/sched/numa_balancing/"
+/* What the test changes, to what, and what was there */
+static struct {
+	const char *path;
+	const char *value;
+	char saved[16];
+} numa_settings[] = {
+	{ .path = "/proc/sys/kernel/numa_balancing", .value = "1" },
+	{ .path = "/sys/kernel/debug/sched/numa_balancing/scan_delay_ms", .value = "10" },
+	{ .path = "/sys/kernel/debug/sched/numa_balancing/scan_period_min_ms", .value = "10" },
+};
 
-static void numa_balancing_off(int sig)
+static void restore_numa_settings(int sig)
 {
-	igt_devmem_write_file(NUMA_DEBUGFS "scan_delay_ms", "1000");
-	igt_devmem_write_file(NUMA_DEBUGFS "scan_period_min_ms", "1000");
-	igt_devmem_write_file(NUMA_BALANCING, "0");
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(numa_settings); i++)
+		if (numa_settings[i].saved[0])
+			igt_devmem_write_file(numa_settings[i].path, numa_settings[i].saved);
 }
 
-static unsigned long vmstat_count(const char *name)
+static void set_numa_settings(void)
 {
-	FILE *file = fopen("/proc/vmstat", "r");
-	unsigned long count = 0, value;
-	char key[64];
+	unsigned int i;
+	FILE *file;
 
-	igt_assert(file);
-	while (fscanf(file, "%63s %lu", key, &value) == 2)
-		count = strcmp(key, name) ? count : value;
+	igt_install_exit_handler(restore_numa_settings);
+	for (i = 0; i < ARRAY_SIZE(numa_settings); i++) {
+		file = fopen(numa_settings[i].path, "r");
+		igt_require_f(file, "no %s\n", numa_settings[i].path);
+		igt_assert_eq(fscanf(file, "%15s", numa_settings[i].saved), 1);
+		fclose(file);
+		igt_assert(igt_devmem_write_file(numa_settings[i].path, numa_settings[i].value));
+	}
+}
+
+/* How often the kernel has gone over the memory of this process */
+static unsigned long numa_scans(void)
+{
+	FILE *file = fopen("/proc/self/sched", "r");
+	unsigned long scans = 0;
+	char line[128];
+
+	igt_require_f(file, "no /proc/self/sched\n");
+	while (fgets(line, sizeof(line), file))
+		sscanf(line, "mm->numa_scan_seq : %lu", &scans);
 	fclose(file);
-	return count;
+	return scans;
 }
 
 /* A thread that works on its memory, for pages of a single thread stay where they are. */
@@ -1420,30 +1510,28 @@ static void numa_balancing(int advice, size_t chunk)
 {
 	const size_t size = 4 * chunk;
 	struct worker w = { .word = igt_devmem_anon_alloc(size) };
-	unsigned long scans = 0, hints = vmstat_count("numa_pte_updates");
 	int64_t end = igt_devmem_deadline(30ll * 1000 * 1000 * 1000);
+	unsigned long scans;
 	uint64_t rounds = 0, moved, *p = w.word;
 	size_t i;
 
-	igt_assert_eq(madvise(p, size, advice), 0);
+	advise_pages(p, size, advice);
 	memset(p, 0, size);
 	igt_devmem_set(&d, p + chunk / 8, 0, size - chunk);
+	require_as_advised(p, size, advice);
 	moved = igt_devmem_stats(d.fd, d.vm).to_system_bytes;
 	igt_assert_eq(pthread_create(&w.thread, NULL, worker_thread, &w), 0);
-	while (scans < 3 && igt_devmem_deadline(0) < end) {
-		rounds++;
+	/* One can have begun before, the next goes over it all. */
+	for (scans = numa_scans() + 2; numa_scans() < scans; rounds++) {
+		igt_assert_f(igt_devmem_deadline(0) < end,
+			     "nobody looks for the right node\n");
 		for (i = chunk; i < size; i += chunk)
 			igt_devmem_atomic(&d.batch, DRM_DEVMEM_ATOMIC_ADD, 0,
 					  (char *)p + i, 1, 8);
 		igt_devmem_run(&d);
-		if (vmstat_count("numa_pte_updates") != hints) {
-			hints = vmstat_count("numa_pte_updates");
-			scans++;
-		}
 	}
 	__atomic_store_n(&w.stop, 1, __ATOMIC_SEQ_CST);
 	igt_assert_eq(pthread_join(w.thread, NULL), 0);
-	igt_assert_f(scans, "nobody has looked for the right node\n");
 	igt_assert(on_device((char *)p + chunk, size - chunk));
 	igt_assert_eq_u64(igt_devmem_stats(d.fd, d.vm).to_system_bytes, moved);
 	for (i = chunk; i < size; i += chunk)
@@ -1454,13 +1542,15 @@ static void numa_balancing(int advice, size_t chunk)
 static void test_numa_balancing(void)
 {
 	igt_require_f(!access("/sys/devices/system/node/node1", F_OK), "one node only\n");
-	igt_require_f(igt_devmem_write_file(NUMA_BALANCING, "1"), "no NUMA balancing\n");
-	igt_install_exit_handler(numa_balancing_off);
-	igt_devmem_write_file(NUMA_DEBUGFS "scan_delay_ms", "10");
-	igt_devmem_write_file(NUMA_DEBUGFS "scan_period_min_ms", "10");
-	numa_balancing(MADV_NOHUGEPAGE, 64 * KIB);
-	numa_balancing(MADV_HUGEPAGE, 2 * MIB);
-	numa_balancing_off(0);
+	set_numa_settings();
+	/* A process has the settings that it was made with. */
+	igt_fork(child, 1) {
+		igt_devmem_init(&d, drm_reopen_driver(d.fd), 0);
+		numa_balancing(MADV_NOHUGEPAGE, 64 * KIB);
+		numa_balancing(MADV_HUGEPAGE, 2 * MIB);
+	}
+	igt_waitchildren();
+	restore_numa_settings(0);
 }
 
 static void test_secretmem(void)
@@ -1855,6 +1945,7 @@ static const struct igt_devmem_subtest tests[] = {
 	{ "pagemap-scan-write", "A scan that protects sees each write",
 	  test_pagemap_scan_write },
 	{ "soft-dirty-round-trip", "Soft-dirty memory stays so", test_soft_dirty_round_trip },
+	{ "soft-dirty-keep", "Memory on the device stays soft-dirty", test_soft_dirty_keep },
 	{ "soft-dirty-write", "Writes are tracked on the device", test_soft_dirty_write },
 	{ "proc-smaps", "Memory on the device counts as resident", test_proc_smaps },
 	{ "proc-mem", "/proc/self/mem brings memory back", test_proc_mem },

@@ -113,7 +113,7 @@ struct drm_devmem_get_param {
  * A file can have half of what the device has.
  *
  * Errors: ``EMFILE`` when the file has that many; ``ENOSPC`` when the device is
- * out of VM ids; ``ENOMEM``.
+ * out of VM ids or of memory for a page table; ``ENOMEM``.
  */
 struct drm_devmem_vm_create {
 	/** @flags: in, ``DRM_DEVMEM_VM_*``. */
@@ -141,7 +141,8 @@ struct drm_devmem_vm_destroy {
  * can have half of ``DRM_DEVMEM_PARAM_MAX_QUEUES``.
  *
  * Errors: ``ENOENT``; ``EMFILE`` when the file has that many; ``ENOSPC`` when the
- * device is out of queues; ``ECANCELED`` for a banned VM; ``ENOMEM``.
+ * device is out of queues or of memory for a ring; ``ECANCELED`` for a banned VM;
+ * ``ENOMEM``.
  */
 struct drm_devmem_queue_create {
 	/** @vm_id: in. */
@@ -329,7 +330,7 @@ enum drm_devmem_location {
 #define DRM_DEVMEM_RESIDENCY_GPU_MAPPED	(1 << 4)
 /** DRM_DEVMEM_RESIDENCY_GPU_WRITE - that translation lets the GPU write. */
 #define DRM_DEVMEM_RESIDENCY_GPU_WRITE	(1 << 5)
-/** DRM_DEVMEM_RESIDENCY_LARGE - the memory is part of a larger folio. */
+/** DRM_DEVMEM_RESIDENCY_LARGE - the CPU maps the page as part of a huge one. */
 #define DRM_DEVMEM_RESIDENCY_LARGE	(1 << 6)
 
 /**
@@ -451,8 +452,8 @@ struct drm_devmem_prefetch_result {
 	/**
 	 * @error: 0 when the whole range was gone through, else an errno:
 	 * ``ETIME`` (time was up), ``ESRCH`` (the process of the VM has exited),
-	 * ``ECANCELED`` (the VM was destroyed), ``ENOSPC`` (device memory is full
-	 * of what can't be evicted), ``ENOMEM``, ``ENODEV``.
+	 * ``ECANCELED`` (the VM was destroyed or banned), ``ENOSPC`` (device memory
+	 * is full of what can't be evicted), ``ENOMEM``, ``ENODEV``.
 	 */
 	__u32 error;
 	/** @done: 1; written last. */
@@ -465,8 +466,8 @@ struct drm_devmem_prefetch_result {
  * Returns at once. When all syncs to wait for have signalled, each page of the
  * range that the process has mapped moves to @location, as far as that can be
  * done, and on the device the GPU gets translations, also for what stays where it
- * is. Nothing of it is an error: @result tells how far it came. A prefetch ends
- * after ``DRM_DEVMEM_PARAM_JOB_TIMEOUT_MS`` at the latest, counted from when the
+ * is. Nothing of it is an error: @result tells how far it came. A prefetch ends a
+ * second after ``DRM_DEVMEM_PARAM_JOB_TIMEOUT_MS`` at the latest, counted from when the
  * syncs have signalled, and its own syncs signal then, with an error if
  * &drm_devmem_prefetch_result.error is one. Prefetches are not ordered among each
  * other or with batches, other than by syncs.
@@ -679,7 +680,7 @@ enum drm_devmem_fault_reason {
 	/**
 	 * @DRM_DEVMEM_FAULT_NO_ACCESS: the process could not access it either: no
 	 * right, beyond the end of a file, poisoned, outside of the address space;
-	 * or the process has exited.
+	 * or the process has exited, or it is memory of memfd_secret().
 	 */
 	DRM_DEVMEM_FAULT_NO_ACCESS = 3,
 	/** @DRM_DEVMEM_FAULT_NOT_MEMORY: a mapping of a device's registers or the like. */

@@ -37,9 +37,9 @@
  *     Each queue with its counters and its latest error, one of
  *     &enum drm_devmem_error.
  *
- * ``stop``, ``fail_*``, ``sleep``
- *     What tests use to make the driver wait (devmem_stop.c), fail (devmem_fail.c)
- *     or sleep (devmem_pm.c).
+ * ``stop``, ``fail_*``, ``sleep``, ``sleep_timeout_ms``
+ *     What tests use to make the driver wait (devmem_stop.c), fail (devmem_fail.c;
+ *     directories, with CONFIG_FAULT_INJECTION) or sleep (devmem_pm.c).
  *
  * The fdinfo of an open file has in ``drm-engine-queue`` how long its queues
  * have executed batches, in ``drm-engine-capacity-queue`` how many can at a

@@ -23,7 +23,8 @@ struct drm_file;
 /**
  * struct devmem_vm - an address space of the GPU that mirrors a process
  *
- * Referenced by its handle, by each queue on it and by faults being served.
+ * Referenced by its handle, by each queue on it, by prefetches and by faults being
+ * served.
  */
 struct devmem_vm {
 	/** @kref: references; the last one frees the VM from process context. */
