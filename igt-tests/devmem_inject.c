@@ -121,6 +121,7 @@ IGT_TEST_DESCRIPTION("Failures on demand: of allocations, copies and mappings");
 	"|VM_FAULT_OOM leaked out|no device memory, SVM is limited|page allocation failure" \
 	"|out of free dentries|Failed to setup GPU scheduler|vmalloc error|workqueue: Failed" \
 	"|(with|error|error:|inode:|fs:) -(12|22|28)|driver_sysfs_add failed" \
+	"|DMA-API: cacheline tracking ENOMEM" \
 	"|" IGT_DEVMEM_MEMORY_REPORT
 
 static struct igt_devmem d;
