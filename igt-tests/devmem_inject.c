@@ -370,20 +370,10 @@ static bool ioctls_fail;
 /* As __igt_devmem_run() */
 static uint32_t run_batch(void)
 {
-	struct drm_devmem_sync sync = {
-		.type = DRM_DEVMEM_SYNC_SYNCOBJ, .flags = DRM_DEVMEM_SYNC_SIGNAL,
-		.handle = d.syncobj,
-	};
-	uint32_t before = igt_devmem_queue_query(d.fd, d.queue).errors;
-	struct drm_devmem_queue_query query;
+	uint64_t errors = igt_devmem_queue_query(d.fd, d.queue).errors;
 
-	igt_devmem_end(&d.batch);
-	syncobj_reset(d.fd, &d.syncobj, 1);
-	igt_assert_eq(TRY_AGAIN(__igt_devmem_exec(d.fd, d.queue, d.batch.cmds, &sync, 1)), 0);
-	igt_assert_f(igt_devmem_done(&d, IGT_DEVMEM_TIMEOUT_NS), "batch did not end\n");
-	d.batch.count = 0;
-	query = igt_devmem_queue_query(d.fd, d.queue);
-	return query.errors == before ? DRM_DEVMEM_ERROR_NONE : query.error;
+	igt_assert_eq(TRY_AGAIN(__igt_devmem_submit(&d)), 0);
+	return igt_devmem_outcome(&d, errors);
 }
 
 /* What a batch that failed says of it. */
@@ -478,8 +468,6 @@ struct call {
 	bool infallible;
 	/* the same, since an allocation that fails is tried in another way */
 	bool retried;
-	/* it allocates nothing */
-	bool frugal;
 	/* it allocates device memory, which can fail as well */
 	bool device_memory;
 };
@@ -724,7 +712,7 @@ static const struct call calls[] = {
 	{ .name = "open", .describe = "Opening the device",
 	  .call = call_open, .after = after_open },
 	{ .name = "get-param", .describe = "The free device memory",
-	  .call = call_get_param, .frugal = true },
+	  .call = call_get_param, .infallible = true },
 	{ .name = "vm-create", .describe = "A new VM",
 	  .call = call_vm_create, .after = after_vm_create, .device_memory = true },
 	{ .name = "vm-destroy", .describe = "The end of a VM",
@@ -734,7 +722,7 @@ static const struct call calls[] = {
 	{ .name = "queue-destroy", .describe = "The end of a queue",
 	  .before = before_queue_destroy, .call = call_queue_destroy, .infallible = true },
 	{ .name = "queue-query", .describe = "The state of a queue",
-	  .call = call_queue_query, .frugal = true },
+	  .call = call_queue_query, .infallible = true },
 	{ .name = "exec", .describe = "A batch without syncs",
 	  .before = before_exec, .call = call_exec, .after = after_exec },
 	{ .name = "exec-syncs", .describe = "A batch with syncs",
@@ -742,7 +730,7 @@ static const struct call calls[] = {
 	{ .name = "residency", .describe = "Residency of a range",
 	  .call = call_residency },
 	{ .name = "stats", .describe = "Statistics",
-	  .call = call_stats, .frugal = true },
+	  .call = call_stats, .infallible = true },
 	{ .name = "prefetch", .describe = "A prefetch without syncs",
 	  .call = call_prefetch },
 	{ .name = "prefetch-syncs", .describe = "A prefetch with syncs",
@@ -750,7 +738,7 @@ static const struct call calls[] = {
 	{ .name = "madvise", .describe = "An attribute of a range",
 	  .before = before_madvise, .call = call_madvise, .retried = true },
 	{ .name = "query-attrs", .describe = "Attributes of a range",
-	  .call = call_query_attrs, .frugal = true },
+	  .call = call_query_attrs, .infallible = true },
 	{ .name = "query-faults", .describe = "Faults that failed",
 	  .call = call_query_faults },
 };
@@ -816,7 +804,7 @@ static void test_call(const struct call *c)
 	igt_info("%u allocations, %u errors\n", n - 2, failed);
 	if (c->retried)
 		igt_assert_lt(2, n);
-	if (c->infallible || c->retried || c->frugal)
+	if (c->infallible || c->retried)
 		igt_assert_eq(failed, 0);
 	else
 		igt_assert_lt(0, failed);
@@ -842,6 +830,8 @@ static void cpu_fault(int advice, size_t size, unsigned int max)
 		p = igt_devmem_anon_alloc(size);
 		igt_assert_eq(madvise(p, size, advice), 0);
 		igt_devmem_set(&d, p, VALUE + n, size);
+		if (advice == MADV_HUGEPAGE)
+			igt_devmem_require_large(&d, p, size);
 		nth_arm(n);
 		value = __atomic_load_n(p, __ATOMIC_RELAXED);
 		hit = nth_disarm();

@@ -301,9 +301,7 @@ static uint64_t *huge_alloc(size_t size)
 
 	igt_require_f(!madvise(p, size, MADV_HUGEPAGE), "no transparent huge pages\n");
 	memset(p, 1, size);
-	igt_require_f(igt_devmem_pages_are(&d, p, size, DRM_DEVMEM_RESIDENCY_LARGE,
-					   DRM_DEVMEM_RESIDENCY_LARGE),
-		      "the kernel has no huge page to give\n");
+	igt_devmem_require_large(&d, p, size);
 	return p;
 }
 

@@ -762,10 +762,8 @@ static void advise_pages(void *p, size_t size, int advice)
 
 static void require_as_advised(void *p, size_t size, int advice)
 {
-	igt_require_f(advice != MADV_HUGEPAGE ||
-		      igt_devmem_pages_are(&d, p, size, DRM_DEVMEM_RESIDENCY_LARGE,
-					   DRM_DEVMEM_RESIDENCY_LARGE),
-		      "the kernel has no huge page to give\n");
+	if (advice == MADV_HUGEPAGE)
+		igt_devmem_require_large(&d, p, size);
 }
 
 #ifndef UFFD_FEATURE_WP_UNPOPULATED
@@ -1188,6 +1186,13 @@ static void init_ring(struct ring *r)
 	igt_assert(r->rings != MAP_FAILED && (void *)r->sqes != MAP_FAILED);
 }
 
+static void fini_ring(struct ring *r)
+{
+	munmap(r->rings, PAGE);
+	munmap(r->sqes, PAGE);
+	close(r->fd);
+}
+
 static uint32_t *ring_word(struct ring *r, uint32_t offset)
 {
 	return (uint32_t *)(r->rings + offset);
@@ -1238,9 +1243,7 @@ static void test_io_uring(void)
 	igt_devmem_expect_words(p, 0x0505050505050505ull, SIZE);
 
 	igt_assert_eq(syscall(SYS_io_uring_register, r.fd, IORING_UNREGISTER_BUFFERS, NULL, 0), 0);
-	munmap(r.rings, PAGE);
-	munmap(r.sqes, PAGE);
-	close(r.fd);
+	fini_ring(&r);
 	close(file);
 	forget_translations(p, SIZE);
 	igt_devmem_set(&d, p, PATTERN, SIZE);
@@ -1394,9 +1397,7 @@ static void test_mixedmap(void)
 	igt_devmem_store_reg(&d.batch, d.result, 1, 8);
 	igt_devmem_run(&d);
 	igt_assert_eq_u64(*d.result, 8);
-	munmap(r.rings, PAGE);
-	munmap(r.sqes, PAGE);
-	close(r.fd);
+	fini_ring(&r);
 	expect_access(index, true, DRM_DEVMEM_ERROR_FAULT);
 	igt_devmem_poke(&d, d.result, 1);
 	igt_assert_eq_u64(*d.result, 1);
@@ -1630,12 +1631,10 @@ static char *huge_on_device(void)
 {
 	char *p = igt_devmem_anon_alloc(2 * MIB);
 
-	igt_require_f(!madvise(p, 2 * MIB, MADV_HUGEPAGE), "no transparent huge pages\n");
+	advise_pages(p, 2 * MIB, MADV_HUGEPAGE);
 	memset(p, 1, 2 * MIB);
 	igt_devmem_set(&d, p, PATTERN, 2 * MIB);
-	igt_require_f(igt_devmem_pages_are(&d, p, 2 * MIB, DRM_DEVMEM_RESIDENCY_LARGE,
-					   DRM_DEVMEM_RESIDENCY_LARGE),
-		      "the kernel has no huge page to give\n");
+	igt_devmem_require_large(&d, p, 2 * MIB);
 	return p;
 }
 
@@ -1815,30 +1814,17 @@ static const char * const endings[] = {
 	[BUSY_EXIT] = "exit", [BUSY_EXEC] = "exec", [BUSY_ABORT] = "abort",
 };
 
-/* Count in memory on the device and in place, forever. */
-static void never_end(uint64_t *p, uint64_t *shared)
-{
-	unsigned int loop;
-
-	loop = igt_devmem_atomic(&d.batch, DRM_DEVMEM_ATOMIC_ADD, 0, p, 1, 8);
-	igt_devmem_atomic(&d.batch, DRM_DEVMEM_ATOMIC_ADD, 0, shared, 1, 8);
-	igt_devmem_branch(&d.batch, 0, DRM_DEVMEM_COMPARE_EQ, 0, loop);
-	igt_devmem_submit(&d);
-	while (!__atomic_load_n(shared, __ATOMIC_SEQ_CST))
-		usleep(1000);
-}
-
 static void test_busy(enum ending ending)
 {
 	uint64_t before = igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_VRAM_FREE);
-	uint64_t *shared = igt_devmem_shared_alloc(PAGE), last;
+	uint64_t *shared = igt_devmem_shared_alloc(PAGE);
 	pid_t pid = fork();
 	int status;
 
 	igt_assert_lte(0, pid);
 	if (!pid) {
 		igt_devmem_init(&d, drm_reopen_driver(d.fd), 0);
-		never_end(igt_devmem_anon_alloc(SIZE), shared);
+		igt_devmem_count_forever(&d, igt_devmem_anon_alloc(SIZE), shared);
 		if (ending == BUSY_EXEC)
 			become_another_program();
 		if (ending == BUSY_ABORT)
@@ -1850,10 +1836,7 @@ static void test_busy(enum ending ending)
 
 	/* The shared page is alive here: the GPU must have let go of it. */
 	igt_assert(igt_devmem_vram_comes_back(d.fd, before - 64 * KIB));
-	last = __atomic_load_n(shared, __ATOMIC_SEQ_CST);
-	igt_assert_lt_u64(0, last);
-	usleep(50000);
-	igt_assert_eq_u64(__atomic_load_n(shared, __ATOMIC_SEQ_CST), last);
+	igt_devmem_expect_stopped(shared);
 	igt_assert_eq_u64(igt_devmem_violations(d.fd), 0);
 	igt_devmem_poke(&d, d.result, 1);
 	igt_devmem_shared_free(shared, PAGE);

@@ -82,15 +82,20 @@ IGT_TEST_DESCRIPTION("The device sleeps and wakes up");
 
 static struct igt_devmem d;
 
-/* Sleep and wake up; 0 or a negative error. */
-static int request(int fd, const char *text)
+static int write_debugfs(int fd, const char *name, const char *text)
 {
-	int file = igt_debugfs_open(fd, "sleep", O_WRONLY), err;
+	int file = igt_debugfs_open(fd, name, O_WRONLY), err;
 
 	igt_assert_fd(file);
 	err = write(file, text, strlen(text)) == (ssize_t)strlen(text) ? 0 : -errno;
 	close(file);
 	return err;
+}
+
+/* Sleep and wake up; 0 or a negative error. */
+static int request(int fd, const char *text)
+{
+	return write_debugfs(fd, "sleep", text);
 }
 
 static void nap(int fd)
@@ -420,15 +425,9 @@ static void test_objects(void)
 }
 
 /* How long the device waits for what is under way before it refuses to sleep */
-static void set_timeout_ms(unsigned int ms)
+static void set_timeout_ms(const char *ms)
 {
-	int file = igt_debugfs_open(d.fd, "sleep_timeout_ms", O_WRONLY), len;
-	char text[16];
-
-	igt_assert_fd(file);
-	len = snprintf(text, sizeof(text), "%u", ms);
-	igt_assert_eq(write(file, text, len), len);
-	close(file);
+	igt_assert_eq(write_debugfs(d.fd, "sleep_timeout_ms", ms), 0);
 }
 
 static void test_held_fault(void)
@@ -440,9 +439,9 @@ static void test_held_fault(void)
 	igt_devmem_store(&d.batch, p, VALUE, 8);
 	igt_devmem_submit(&d);
 	igt_assert(igt_devmem_stop_reached(stop, "fault"));
-	set_timeout_ms(200);
+	set_timeout_ms("200");
 	err = request(d.fd, "1");
-	set_timeout_ms(10000);
+	set_timeout_ms("10000");
 	igt_assert_eq(err, -EBUSY);
 	igt_devmem_stop_close(stop);
 	igt_assert(igt_devmem_done(&d, IGT_DEVMEM_TIMEOUT_NS));

@@ -366,17 +366,26 @@ void igt_devmem_fini(struct igt_devmem *d)
 	igt_devmem_vm_destroy(d->fd, d->vm);
 }
 
-void igt_devmem_submit(struct igt_devmem *d)
+int __igt_devmem_submit(struct igt_devmem *d)
 {
 	struct drm_devmem_sync sync = {
 		.type = DRM_DEVMEM_SYNC_SYNCOBJ,
 		.flags = DRM_DEVMEM_SYNC_SIGNAL,
 		.handle = d->syncobj,
 	};
+	int err;
 
 	igt_devmem_end(&d->batch);
 	syncobj_reset(d->fd, &d->syncobj, 1);
-	igt_devmem_exec(d->fd, d->queue, d->batch.cmds, &sync, 1);
+	err = __igt_devmem_exec(d->fd, d->queue, d->batch.cmds, &sync, 1);
+	if (err)
+		d->batch.count--;
+	return err;
+}
+
+void igt_devmem_submit(struct igt_devmem *d)
+{
+	igt_assert_eq(__igt_devmem_submit(d), 0);
 }
 
 int64_t igt_devmem_deadline(int64_t ns)
@@ -392,19 +401,22 @@ bool igt_devmem_done(struct igt_devmem *d, int64_t timeout_ns)
 	return syncobj_wait(d->fd, &d->syncobj, 1, igt_devmem_deadline(timeout_ns), 0, NULL);
 }
 
-uint32_t __igt_devmem_run(struct igt_devmem *d)
+uint32_t igt_devmem_outcome(struct igt_devmem *d, uint64_t errors)
 {
-	uint32_t before = igt_devmem_queue_query(d->fd, d->queue).errors;
 	struct drm_devmem_queue_query query;
 
-	igt_devmem_submit(d);
 	igt_assert_f(igt_devmem_done(d, IGT_DEVMEM_TIMEOUT_NS), "batch did not end\n");
 	d->batch.count = 0;
-
 	query = igt_devmem_queue_query(d->fd, d->queue);
-	if (query.errors == before)
-		return DRM_DEVMEM_ERROR_NONE;
-	return query.error;
+	return query.errors == errors ? DRM_DEVMEM_ERROR_NONE : query.error;
+}
+
+uint32_t __igt_devmem_run(struct igt_devmem *d)
+{
+	uint64_t errors = igt_devmem_queue_query(d->fd, d->queue).errors;
+
+	igt_devmem_submit(d);
+	return igt_devmem_outcome(d, errors);
 }
 
 void igt_devmem_run(struct igt_devmem *d)
@@ -590,6 +602,35 @@ size_t igt_devmem_count(struct igt_devmem *d, const void *addr, size_t length,
 	for (i = 0; i < count; i++)
 		found += (d->pages[i] & DRM_DEVMEM_RESIDENCY_LOCATION) == location;
 	return found;
+}
+
+void igt_devmem_require_large(struct igt_devmem *d, const void *addr, size_t length)
+{
+	igt_require_f(igt_devmem_pages_are(d, addr, length, DRM_DEVMEM_RESIDENCY_LARGE,
+					   DRM_DEVMEM_RESIDENCY_LARGE),
+		      "the kernel has no huge page to give\n");
+}
+
+void igt_devmem_count_forever(struct igt_devmem *d, uint64_t *p, uint64_t *shared)
+{
+	int64_t end = igt_devmem_deadline(IGT_DEVMEM_TIMEOUT_NS);
+	unsigned int loop;
+
+	loop = igt_devmem_atomic(&d->batch, DRM_DEVMEM_ATOMIC_ADD, 0, p, 1, 8);
+	igt_devmem_atomic(&d->batch, DRM_DEVMEM_ATOMIC_ADD, 0, shared, 1, 8);
+	igt_devmem_branch(&d->batch, 0, DRM_DEVMEM_COMPARE_EQ, 0, loop);
+	igt_devmem_submit(d);
+	while (!__atomic_load_n(shared, __ATOMIC_SEQ_CST) && igt_devmem_deadline(0) < end)
+		usleep(1000);
+}
+
+void igt_devmem_expect_stopped(const uint64_t *shared)
+{
+	uint64_t last = __atomic_load_n(shared, __ATOMIC_SEQ_CST);
+
+	igt_assert_lt_u64(0, last);
+	usleep(50000);
+	igt_assert_eq_u64(__atomic_load_n(shared, __ATOMIC_SEQ_CST), last);
 }
 
 bool igt_devmem_vram_comes_back(int fd, uint64_t bytes)

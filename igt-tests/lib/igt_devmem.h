@@ -116,9 +116,19 @@ struct igt_devmem {
 void igt_devmem_init(struct igt_devmem *d, int fd, uint32_t vm_flags);
 void igt_devmem_fini(struct igt_devmem *d);
 
-/* Start d->batch, which gets its end here; a new one can then be built by the caller. */
+/*
+ * Start d->batch, which gets its end here; a new one can then be built by the caller.
+ * After an error, which the first returns, it is as it was.
+ */
+int __igt_devmem_submit(struct igt_devmem *d);
 void igt_devmem_submit(struct igt_devmem *d);
 bool igt_devmem_done(struct igt_devmem *d, int64_t timeout_ns);
+
+/*
+ * Wait for the end of a batch that was started when the queue had counted @errors, and
+ * empty it. Returns what went wrong, an enum drm_devmem_error.
+ */
+uint32_t igt_devmem_outcome(struct igt_devmem *d, uint64_t errors);
 
 /*
  * Run d->batch to its end and empty it. The first returns what went wrong, an
@@ -169,6 +179,16 @@ bool igt_devmem_location_is(struct igt_devmem *d, const void *addr, size_t lengt
 /* How many pages of the range are at @location. */
 size_t igt_devmem_count(struct igt_devmem *d, const void *addr, size_t length,
 			enum drm_devmem_location location);
+
+/* Skip the test if the CPU does not map all of the range by huge pages. */
+void igt_devmem_require_large(struct igt_devmem *d, const void *addr, size_t length);
+
+/*
+ * Start a batch that counts in both words and has no end, and wait until it does so; with
+ * @shared others can see by igt_devmem_expect_stopped() that it did, and does no more.
+ */
+void igt_devmem_count_forever(struct igt_devmem *d, uint64_t *p, uint64_t *shared);
+void igt_devmem_expect_stopped(const uint64_t *shared);
 
 /* Wait until PARAM_VRAM_FREE is at least @bytes: memory is given back in its own time. */
 bool igt_devmem_vram_comes_back(int fd, uint64_t bytes);
