@@ -32,7 +32,7 @@
 #include <linux/dma-map-ops.h>
 #include <linux/dma-mapping.h>
 #include <linux/err.h>
-#include <linux/highmem.h>
+#include <linux/io.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/rbtree.h>
@@ -95,6 +95,12 @@ static int devmem_iommu_set_mask(struct device *dev)
 	return dma_set_mask_and_coherent(dev, DMA_BIT_MASK(64));
 }
 
+static bool devmem_iommu_is_memory(phys_addr_t phys, size_t size)
+{
+	return size && phys + size - 1 >= phys &&
+	       pfn_valid(PHYS_PFN(phys)) && pfn_valid(PHYS_PFN(phys + size - 1));
+}
+
 #ifdef CONFIG_ARCH_HAS_DMA_OPS
 
 /**
@@ -102,15 +108,15 @@ static int devmem_iommu_set_mask(struct device *dev)
  * @node: in &devmem_iommu.maps
  * @addr: bus address of the first byte
  * @size: bytes
- * @pages: memory of a peer, pages by number, or NULL for system memory
- * @phys: physical address of the first byte; or where it is in @pages, in bytes
+ * @folios: memory of a peer, by page number, or NULL for system memory
+ * @phys: physical address of the first byte; or where it is in @folios, in bytes
  * @dir: what the device may do
  */
 struct devmem_iommu_map {
 	struct rb_node node;
 	u64 addr;
 	u64 size;
-	struct xarray *pages;
+	struct xarray *folios;
 	phys_addr_t phys;
 	enum dma_data_direction dir;
 };
@@ -181,14 +187,8 @@ static u64 devmem_iommu_find(struct devmem_iommu *iommu, phys_addr_t phys,
 	return addr;
 }
 
-static bool devmem_iommu_is_memory(phys_addr_t phys, size_t size)
-{
-	return size && phys + size - 1 >= phys &&
-	       pfn_valid(PHYS_PFN(phys)) && pfn_valid(PHYS_PFN(phys + size - 1));
-}
-
-/* Add a mapping of system memory, or of a peer's @pages. */
-static dma_addr_t devmem_iommu_add(struct devmem_iommu *iommu, struct xarray *pages,
+/* Add a mapping of system memory, or of a peer's @folios. */
+static dma_addr_t devmem_iommu_add(struct devmem_iommu *iommu, struct xarray *folios,
 				   phys_addr_t phys, size_t size,
 				   enum dma_data_direction dir)
 {
@@ -200,7 +200,7 @@ static dma_addr_t devmem_iommu_add(struct devmem_iommu *iommu, struct xarray *pa
 	map = kmalloc_obj(*map, GFP_ATOMIC | __GFP_NOWARN);
 	if (!map)
 		return DMA_MAPPING_ERROR;
-	map->pages = pages;
+	map->folios = folios;
 	map->phys = phys;
 	map->size = size;
 	map->dir = dir;
@@ -276,19 +276,19 @@ bool devmem_iommu_has_peers(void)
 /**
  * devmem_iommu_map_peer() - map memory of another device
  * @iommu: IOMMU of the device that is going to access it
- * @pages: memory of the other device, pages by number; those of the range stay
- *	until it is unmapped
- * @addr: where the range is in @pages, in bytes
+ * @folios: memory of the other device, by page number, each at a multiple of its
+ *	size; those of the range stay until it is unmapped
+ * @addr: where the range is in @folios, in bytes
  * @size: bytes
  * @dir: what the device may do
  *
  * Context: any but interrupts; does not sleep.
  * Return: the bus address, or %DMA_MAPPING_ERROR.
  */
-dma_addr_t devmem_iommu_map_peer(struct devmem_iommu *iommu, struct xarray *pages,
+dma_addr_t devmem_iommu_map_peer(struct devmem_iommu *iommu, struct xarray *folios,
 				 u64 addr, u64 size, enum dma_data_direction dir)
 {
-	return devmem_iommu_add(iommu, pages, addr, size, dir);
+	return devmem_iommu_add(iommu, folios, addr, size, dir);
 }
 
 /**
@@ -438,55 +438,58 @@ static bool devmem_iommu_allows(const struct devmem_iommu_map *map, bool write)
 	       map->dir == (write ? DMA_FROM_DEVICE : DMA_TO_DEVICE);
 }
 
-/* The page that a mapping has for a bus address */
-static struct page *devmem_iommu_page(const struct devmem_iommu_map *map, u64 addr)
+/* CPU address of a mapped byte, from which at most @size bytes are in one piece */
+static void *devmem_iommu_ptr(const struct devmem_iommu_map *map, u64 addr, u64 *size)
 {
 	phys_addr_t phys = map->phys + (addr - map->addr);
+	struct folio *folio;
+	size_t offset;
 
-	if (map->pages)
-		return xa_load(map->pages, phys >> PAGE_SHIFT);
-	return pfn_to_page(PHYS_PFN(phys));
+	if (!map->folios)
+		return phys_to_virt(phys);
+
+	folio = xa_load(map->folios, phys >> PAGE_SHIFT);
+	offset = phys & (folio_size(folio) - 1);
+	*size = min(*size, folio_size(folio) - offset);
+	return folio_address(folio) + offset;
 }
 
 /**
  * devmem_iommu_begin() - begin an access of the device to memory
  * @iommu: IOMMU
  * @addr: bus address
- * @size: bytes, within one page
+ * @size: bytes, all of one mapping; out: how many are in one piece, at least those
+ *	to the end of the page
  * @write: the device writes
  *
  * Context: the caller must not sleep before devmem_iommu_end(), nor begin
  * another access.
  * Return: CPU address, or NULL if the access is not allowed.
  */
-void *devmem_iommu_begin(struct devmem_iommu *iommu, u64 addr, u32 size,
+void *devmem_iommu_begin(struct devmem_iommu *iommu, u64 addr, u64 *size,
 			 bool write)
 {
 	struct devmem_iommu_map *map;
 
 	read_lock(&iommu->lock);
 	map = devmem_iommu_first(iommu, addr);
-	if (map && map->addr <= addr && size <= map->size - (addr - map->addr) &&
+	if (map && map->addr <= addr && *size <= map->size - (addr - map->addr) &&
 	    devmem_iommu_allows(map, write))
-		return kmap_local_page(devmem_iommu_page(map, addr)) +
-		       offset_in_page(map->phys + (addr - map->addr));
+		return devmem_iommu_ptr(map, addr, size);
 	read_unlock(&iommu->lock);
 
 	atomic64_inc(&iommu->violations);
-	dev_err_ratelimited(iommu->dev, "%s of %u bytes at bus address %#llx, which is not mapped for it\n",
-			    write ? "write" : "read", size, addr);
+	dev_err_ratelimited(iommu->dev, "%s of %llu bytes at bus address %#llx, which is not mapped for it\n",
+			    write ? "write" : "read", *size, addr);
 	return NULL;
 }
 
 /**
  * devmem_iommu_end() - end an access
  * @iommu: IOMMU
- * @ptr: of devmem_iommu_begin()
- * @write: as for devmem_iommu_begin()
  */
-void devmem_iommu_end(struct devmem_iommu *iommu, void *ptr, bool write)
+void devmem_iommu_end(struct devmem_iommu *iommu)
 {
-	kunmap_local(ptr);
 	read_unlock(&iommu->lock);
 }
 
@@ -540,7 +543,7 @@ bool devmem_iommu_has_peers(void)
 	return false;
 }
 
-dma_addr_t devmem_iommu_map_peer(struct devmem_iommu *iommu, struct xarray *pages,
+dma_addr_t devmem_iommu_map_peer(struct devmem_iommu *iommu, struct xarray *folios,
 				 u64 addr, u64 size, enum dma_data_direction dir)
 {
 	return DMA_MAPPING_ERROR;
@@ -551,22 +554,20 @@ void devmem_iommu_unmap_peer(struct devmem_iommu *iommu, dma_addr_t addr, u64 si
 {
 }
 
-void *devmem_iommu_begin(struct devmem_iommu *iommu, u64 addr, u32 size,
+void *devmem_iommu_begin(struct devmem_iommu *iommu, u64 addr, u64 *size,
 			 bool write)
 {
-	if (pfn_valid(PHYS_PFN(addr)))
-		return kmap_local_page(pfn_to_page(PHYS_PFN(addr))) +
-		       offset_in_page(addr);
+	if (devmem_iommu_is_memory(addr, *size))
+		return phys_to_virt(addr);
 
 	atomic64_inc(&iommu->violations);
-	dev_err_ratelimited(iommu->dev, "%s of %u bytes at bus address %#llx, where there is no memory\n",
-			    write ? "write" : "read", size, addr);
+	dev_err_ratelimited(iommu->dev, "%s of %llu bytes at bus address %#llx, where there is no memory\n",
+			    write ? "write" : "read", *size, addr);
 	return NULL;
 }
 
-void devmem_iommu_end(struct devmem_iommu *iommu, void *ptr, bool write)
+void devmem_iommu_end(struct devmem_iommu *iommu)
 {
-	kunmap_local(ptr);
 }
 
 #endif /* !CONFIG_ARCH_HAS_DMA_OPS */

@@ -14,12 +14,12 @@ struct xarray;
 struct devmem_iommu *devmem_iommu_create(struct device *dev, struct devmem_fail *fail);
 void devmem_iommu_destroy(struct devmem_iommu *iommu);
 
-void *devmem_iommu_begin(struct devmem_iommu *iommu, u64 addr, u32 size,
+void *devmem_iommu_begin(struct devmem_iommu *iommu, u64 addr, u64 *size,
 			 bool write);
-void devmem_iommu_end(struct devmem_iommu *iommu, void *ptr, bool write);
+void devmem_iommu_end(struct devmem_iommu *iommu);
 
 bool devmem_iommu_has_peers(void);
-dma_addr_t devmem_iommu_map_peer(struct devmem_iommu *iommu, struct xarray *pages,
+dma_addr_t devmem_iommu_map_peer(struct devmem_iommu *iommu, struct xarray *folios,
 				 u64 addr, u64 size, enum dma_data_direction dir);
 void devmem_iommu_unmap_peer(struct devmem_iommu *iommu, dma_addr_t addr, u64 size,
 			     enum dma_data_direction dir);

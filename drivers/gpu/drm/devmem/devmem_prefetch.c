@@ -27,10 +27,11 @@
  * takes &devmem_vm.lock anew for each, so that faults of the GPU get their turn.
  *
  * The fence of a prefetch always signals: when the worker is done, when the VM
- * goes away, or else a second after &devmem_device.job_timeout_ms. The worker itself can be
- * stuck for longer, for example in memory that userfaultfd serves. Whoever takes
- * &devmem_prefetch.ended first writes the result and signals. The page of the
- * result is pinned from the start, so that this needs no memory and can't fail.
+ * goes away, or else a second after &devmem_device.job_timeout_ms. The worker
+ * itself can be stuck for longer, for example in memory that userfaultfd serves.
+ * Whoever takes &devmem_prefetch.ended first writes the result and signals. The
+ * page of the result is pinned from the start, so that this needs no memory and
+ * can't fail.
  *
  * Nobody waits for the worker. It holds the VM and the module.
  */

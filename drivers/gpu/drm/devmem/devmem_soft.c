@@ -4,10 +4,11 @@
 /**
  * DOC: Kernel home of the software GPU
  *
- * Serves the device model of gpu/ inside the kernel. VRAM is an array of pages
+ * Serves the device model of gpu/ inside the kernel. VRAM is an array of folios
  * that are allocated when they are touched first and freed with the device, so
- * a device can have far more VRAM than the machine has memory. Bus addresses
- * are resolved by devmem_iommu.c.
+ * a device can have far more VRAM than the machine has memory. They are as large
+ * as what touches them, within limits. Bus addresses are resolved by
+ * devmem_iommu.c.
  *
  * The driver uses this file as it would use the BARs of a card: registers
  * through devmem_soft_read() and devmem_soft_write(), and the VRAM window
@@ -18,6 +19,7 @@
 #include <linux/dma-mapping.h>
 #include <linux/err.h>
 #include <linux/gfp.h>
+#include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
@@ -33,7 +35,7 @@
  * struct devmem_soft - a software GPU
  * @gpu: the model
  * @iommu: resolves bus addresses
- * @vram: pages of VRAM that were touched, by page number
+ * @vram: folios of VRAM that were touched, by page number
  * @vram_size: bytes of VRAM
  * @fail: what tests make fail
  * @irq: handler of the interrupt
@@ -49,55 +51,92 @@ struct devmem_soft {
 	void *irq_data;
 };
 
-static struct page *devmem_soft_alloc_page(struct devmem_soft *soft,
-					   unsigned long index, gfp_t gfp)
+/* Of a folio at most: enough for a look-up to cost little beside the access. */
+#define DEVMEM_SOFT_MAX_ORDER	get_order(SZ_64K)
+
+/* NULL if there is no memory, or something at @index or behind it. */
+static struct folio *devmem_soft_try_alloc(struct devmem_soft *soft,
+					   unsigned long index, unsigned int order,
+					   gfp_t gfp)
 {
-	struct page *page, *old;
+	XA_STATE_ORDER(xas, &soft->vram, index, order);
+	struct folio *folio;
+	void *old;
+
+	folio = folio_alloc(gfp | __GFP_ZERO, order);
+	if (!folio)
+		return NULL;
+	do {
+		xas_lock(&xas);
+		old = xas_find_conflict(&xas);
+		if (!old)
+			xas_store(&xas, folio);
+		xas_unlock(&xas);
+	} while (xas_nomem(&xas, gfp));
+
+	if (!old && !xas_error(&xas))
+		return folio;
+	folio_put(folio);
+	return NULL;
+}
+
+/* Give VRAM at @addr, of which @size bytes are going to be used, a backing. */
+static struct folio *devmem_soft_alloc(struct devmem_soft *soft, u64 addr,
+				       u64 size, gfp_t gfp)
+{
+	unsigned long index = addr >> PAGE_SHIFT;
+	unsigned int order = DEVMEM_SOFT_MAX_ORDER;
+	struct folio *folio = NULL;
 
 	if (devmem_fail_now(soft->fail, DEVMEM_FAIL_BACKING))
 		return NULL;
-	page = alloc_page(gfp | __GFP_ZERO);
-	if (!page)
+
+	while (order && (!IS_ALIGNED(addr, PAGE_SIZE << order) ||
+			 size < PAGE_SIZE << order))
+		order--;
+	if (order)
+		folio = devmem_soft_try_alloc(soft, index, order,
+					      gfp | __GFP_NORETRY | __GFP_NOWARN);
+	if (!folio)
+		folio = devmem_soft_try_alloc(soft, index, 0, gfp);
+	/* Somebody else can have been first. */
+	return folio ?: xa_load(&soft->vram, index);
+}
+
+/* As &gpu_env_ops.vram */
+static void *devmem_soft_vram(struct devmem_soft *soft, u64 addr, u64 *size,
+			      bool alloc)
+{
+	struct folio *folio = xa_load(&soft->vram, addr >> PAGE_SHIFT);
+	size_t offset;
+
+	if (!folio && alloc)
+		folio = devmem_soft_alloc(soft, addr, *size, GFP_KERNEL);
+	if (!folio)
 		return NULL;
-
-	old = xa_cmpxchg(&soft->vram, index, NULL, page, gfp);
-	if (!old)
-		return page;
-
-	/* Without memory for the array, or somebody else was first. */
-	__free_page(page);
-	return xa_is_err(old) ? NULL : old;
+	/* A folio is at a multiple of its size. */
+	offset = addr & (folio_size(folio) - 1);
+	*size = min(*size, folio_size(folio) - offset);
+	return folio_address(folio) + offset;
 }
 
-/* CPU address of the byte of VRAM at @addr, or NULL; see struct gpu_env_ops. */
-static void *devmem_soft_vram_ptr(struct devmem_soft *soft, u64 addr, bool alloc)
+static void *devmem_soft_env_vram(void *env, u64 addr, u64 *size, bool alloc)
 {
-	unsigned long index = addr >> PAGE_SHIFT;
-	struct page *page;
-
-	page = xa_load(&soft->vram, index);
-	if (!page && alloc)
-		page = devmem_soft_alloc_page(soft, index, GFP_KERNEL);
-	return page ? page_address(page) + offset_in_page(addr) : NULL;
+	return devmem_soft_vram(env, addr, size, alloc);
 }
 
-static void *devmem_soft_env_vram_page(void *env, u64 addr, bool alloc)
-{
-	return devmem_soft_vram_ptr(env, addr, alloc);
-}
-
-static void *devmem_soft_env_bus_begin(void *env, u64 addr, u32 size, bool write)
+static void *devmem_soft_env_bus_begin(void *env, u64 addr, u64 *size, bool write)
 {
 	struct devmem_soft *soft = env;
 
 	return devmem_iommu_begin(soft->iommu, addr, size, write);
 }
 
-static void devmem_soft_env_bus_end(void *env, void *ptr, bool write)
+static void devmem_soft_env_bus_end(void *env)
 {
 	struct devmem_soft *soft = env;
 
-	devmem_iommu_end(soft->iommu, ptr, write);
+	devmem_iommu_end(soft->iommu);
 }
 
 static void devmem_soft_env_irq(void *env)
@@ -108,7 +147,7 @@ static void devmem_soft_env_irq(void *env)
 }
 
 static const struct gpu_env_ops devmem_soft_env_ops = {
-	.vram_page = devmem_soft_env_vram_page,
+	.vram = devmem_soft_env_vram,
 	.bus_begin = devmem_soft_env_bus_begin,
 	.bus_end = devmem_soft_env_bus_end,
 	.irq = devmem_soft_env_irq,
@@ -178,13 +217,13 @@ err_free:
  */
 void devmem_soft_destroy(struct devmem_soft *soft)
 {
+	struct folio *folio;
 	unsigned long index;
-	struct page *page;
 
 	devmem_gpu_destroy(soft->gpu);
 	devmem_iommu_destroy(soft->iommu);
-	xa_for_each(&soft->vram, index, page)
-		__free_page(page);
+	xa_for_each(&soft->vram, index, folio)
+		folio_put(folio);
 	xa_destroy(&soft->vram);
 	kfree(soft);
 }
@@ -241,11 +280,12 @@ static bool devmem_soft_word_valid(struct devmem_soft *soft, u64 addr)
  */
 u64 devmem_soft_vram_read64(struct devmem_soft *soft, u64 addr)
 {
+	u64 size = sizeof(u64);
 	__le64 *ptr;
 
 	if (!devmem_soft_word_valid(soft, addr))
 		return 0;
-	ptr = devmem_soft_vram_ptr(soft, addr, false);
+	ptr = devmem_soft_vram(soft, addr, &size, false);
 	/* Pairs with what the device wrote before this word. */
 	return ptr ? le64_to_cpu(smp_load_acquire(ptr)) : 0;
 }
@@ -264,24 +304,17 @@ u64 devmem_soft_vram_read64(struct devmem_soft *soft, u64 addr)
  */
 int devmem_soft_vram_write64(struct devmem_soft *soft, u64 addr, u64 value)
 {
+	u64 size = sizeof(u64);
 	__le64 *ptr;
 
 	if (!devmem_soft_word_valid(soft, addr))
 		return -EINVAL;
-	ptr = devmem_soft_vram_ptr(soft, addr, false);
-	if (unlikely(!ptr)) {
-		ptr = devmem_soft_vram_ptr(soft, addr, true);
-		if (!ptr)
-			return -ENOMEM;
-	}
+	ptr = devmem_soft_vram(soft, addr, &size, true);
+	if (unlikely(!ptr))
+		return -ENOMEM;
 	/* Pairs with the page table walk, which goes from entry to table. */
 	smp_store_release(ptr, cpu_to_le64(value));
 	return 0;
-}
-
-static u64 devmem_soft_page_left(u64 addr, u64 size)
-{
-	return min_t(u64, size, PAGE_SIZE - offset_in_page(addr));
 }
 
 /**
@@ -305,8 +338,8 @@ int devmem_soft_vram_zero(struct devmem_soft *soft, u64 addr, u64 size)
 		return -EINVAL;
 
 	for (; size; addr += step, size -= step) {
-		step = devmem_soft_page_left(addr, size);
-		ptr = devmem_soft_vram_ptr(soft, addr, true);
+		step = size;
+		ptr = devmem_soft_vram(soft, addr, &step, true);
 		if (!ptr)
 			return -ENOMEM;
 		memset(ptr, 0, step);
@@ -336,8 +369,8 @@ int devmem_soft_vram_write(struct devmem_soft *soft, u64 addr, const void *src,
 		return -EINVAL;
 
 	for (; size; addr += step, src += step, size -= step) {
-		step = devmem_soft_page_left(addr, size);
-		ptr = devmem_soft_vram_ptr(soft, addr, true);
+		step = size;
+		ptr = devmem_soft_vram(soft, addr, &step, true);
 		if (!ptr)
 			return -ENOMEM;
 		memcpy(ptr, src, step);
@@ -368,12 +401,14 @@ int devmem_soft_vram_read(struct devmem_soft *soft, u64 addr, void *dst,
 		return -EINVAL;
 
 	for (; size; addr += step, dst += step, size -= step) {
-		step = devmem_soft_page_left(addr, size);
-		ptr = devmem_soft_vram_ptr(soft, addr, false);
-		if (ptr)
+		step = size;
+		ptr = devmem_soft_vram(soft, addr, &step, false);
+		if (ptr) {
 			memcpy(dst, ptr, step);
-		else
+		} else {
+			step = min_t(u64, size, PAGE_SIZE - offset_in_page(addr));
 			memset(dst, 0, step);
+		}
 		cond_resched();
 	}
 	return 0;
@@ -397,13 +432,14 @@ int devmem_soft_vram_read(struct devmem_soft *soft, u64 addr, void *dst,
 dma_addr_t devmem_soft_map_peer(struct devmem_soft *soft, struct devmem_soft *peer,
 				u64 addr, u64 size, enum dma_data_direction dir)
 {
-	unsigned long index;
+	u64 page;
 
 	if (!devmem_soft_vram_valid(peer, addr, size))
 		return DMA_MAPPING_ERROR;
-	for (index = addr >> PAGE_SHIFT; index < (addr + size) >> PAGE_SHIFT; index++)
-		if (!xa_load(&peer->vram, index) &&
-		    !devmem_soft_alloc_page(peer, index, GFP_ATOMIC | __GFP_NOWARN))
+	for (page = addr; page < addr + size; page += PAGE_SIZE)
+		if (!xa_load(&peer->vram, page >> PAGE_SHIFT) &&
+		    !devmem_soft_alloc(peer, page, addr + size - page,
+				       GFP_ATOMIC | __GFP_NOWARN))
 			return DMA_MAPPING_ERROR;
 	return devmem_iommu_map_peer(soft->iommu, &peer->vram, addr, size, dir);
 }
@@ -436,11 +472,11 @@ void devmem_soft_unmap_peer(struct devmem_soft *soft, dma_addr_t addr, u64 size,
  */
 void devmem_soft_lose_vram(struct devmem_soft *soft)
 {
+	struct folio *folio;
 	unsigned long index;
-	struct page *page;
 
-	xa_for_each(&soft->vram, index, page) {
-		memset(page_address(page), DEVMEM_SOFT_LOST, PAGE_SIZE);
+	xa_for_each(&soft->vram, index, folio) {
+		memset(folio_address(folio), DEVMEM_SOFT_LOST, folio_size(folio));
 		cond_resched();
 	}
 }

@@ -30,23 +30,37 @@ bool devmem_gpu_vram_contains(const struct gpu *gpu, u64 addr, u64 size)
 }
 
 /**
+ * devmem_gpu_vram_piece() - CPU address of a piece of VRAM
+ * @gpu: device
+ * @addr: VRAM address
+ * @size: bytes that are wanted, at least one; out: bytes that are in one piece,
+ *	at least those to the end of the page
+ * @alloc: allocate what was not touched so far; may sleep then
+ *
+ * Return: the CPU address of the byte at @addr, good as long as @gpu exists, or
+ * NULL if the range is not inside VRAM, if there is no memory, or without @alloc
+ * if the page was not touched so far.
+ */
+void *devmem_gpu_vram_piece(struct gpu *gpu, u64 addr, u64 *size, bool alloc)
+{
+	if (!devmem_gpu_vram_contains(gpu, addr, *size))
+		return NULL;
+	return gpu->ops->vram(gpu->env, addr, size, alloc);
+}
+
+/**
  * devmem_gpu_vram() - CPU address of VRAM
  * @gpu: device
  * @addr: VRAM address
- * @alloc: allocate the page when it was not touched so far; may sleep then
+ * @alloc: as for devmem_gpu_vram_piece()
  *
- * Return: the CPU address of the byte at @addr, good to the end of its page and
- * as long as @gpu exists, or NULL if @addr is outside VRAM, if there is no
- * memory, or without @alloc if the page was not touched so far.
+ * Return: the same for what is between @addr and the end of its page.
  */
 void *devmem_gpu_vram(struct gpu *gpu, u64 addr, bool alloc)
 {
-	u8 *page;
+	u64 size = devmem_gpu_page_left(addr, GPU_PAGE_SIZE);
 
-	if (!devmem_gpu_vram_contains(gpu, addr & GPU_PAGE_MASK, GPU_PAGE_SIZE))
-		return NULL;
-	page = gpu->ops->vram_page(gpu->env, addr & GPU_PAGE_MASK, alloc);
-	return page ? page + (addr & ~GPU_PAGE_MASK) : NULL;
+	return devmem_gpu_vram_piece(gpu, addr, &size, alloc);
 }
 
 /**

@@ -16,24 +16,27 @@ struct gpu;
  */
 struct gpu_env_ops {
 	/**
-	 * @vram_page: CPU address of the 4 KiB page of VRAM at @addr (bytes,
-	 * aligned, below the size of VRAM). With @alloc the page is allocated
-	 * and zero-filled when it is touched first, which may sleep, and NULL
-	 * means that there is no memory. Without @alloc, NULL means that the
-	 * page was not touched so far, and the hook must not sleep. A page
-	 * stays where it is until the model is destroyed.
+	 * @vram: CPU address of VRAM at @addr, of which @size bytes are wanted
+	 * (inside VRAM, at least one). @size becomes how many there are in one
+	 * piece: all, or at least those to the end of the 4 KiB page of @addr.
+	 * With @alloc they are allocated and zero-filled when they are touched
+	 * first, which may sleep, and NULL means that there is no memory.
+	 * Without @alloc, NULL means that the page was not touched so far, and
+	 * the hook must not sleep. Memory stays where it is until the model is
+	 * destroyed.
 	 */
-	void *(*vram_page)(void *env, u64 addr, bool alloc);
+	void *(*vram)(void *env, u64 addr, u64 *size, bool alloc);
 	/**
-	 * @bus_begin: make @size bytes at bus address @addr accessible, within
-	 * one 4 KiB page. Returns a CPU address, or NULL for an address that is
-	 * not mapped for the device (or not for writing, with @write). Must not
-	 * sleep, and neither does the model before it calls @bus_end. A thread
-	 * has one such access under way at most.
+	 * @bus_begin: make @size bytes at bus address @addr accessible, 64 KiB
+	 * at most. Returns a CPU address, or NULL if one of them is not mapped
+	 * for the device (or not for writing, with @write). @size becomes how
+	 * many there are in one piece, as for @vram. Must not sleep, and neither
+	 * does the model before it calls @bus_end. A thread has one such access
+	 * under way at most.
 	 */
-	void *(*bus_begin)(void *env, u64 addr, u32 size, bool write);
-	/** @bus_end: end of an access; with what @bus_begin returned and got. */
-	void (*bus_end)(void *env, void *ptr, bool write);
+	void *(*bus_begin)(void *env, u64 addr, u64 *size, bool write);
+	/** @bus_end: end of the access that @bus_begin began. */
+	void (*bus_end)(void *env);
 	/**
 	 * @irq: the interrupt line rose, or a register write that should have
 	 * made it fall left it raised. Called with no lock of the model held,

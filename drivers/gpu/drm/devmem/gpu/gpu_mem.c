@@ -33,21 +33,21 @@ struct gpu_fill_arg {
 	u64 phase;
 };
 
+/* What is within one page is in one piece. */
 static void *gpu_mem_map(struct gpu *gpu, const struct gpu_xlat *xlat, u64 va,
-			 u32 size, bool write)
+			 u64 size, bool write)
 {
 	u64 offset = va & ~GPU_PAGE_MASK;
 
 	if (xlat->page)
 		return (u8 *)xlat->page + offset;
-	return gpu->ops->bus_begin(gpu->env, xlat->bus + offset, size, write);
+	return gpu->ops->bus_begin(gpu->env, xlat->bus + offset, &size, write);
 }
 
-static void gpu_mem_unmap(struct gpu *gpu, const struct gpu_xlat *xlat,
-			  void *ptr, bool write)
+static void gpu_mem_unmap(struct gpu *gpu, const struct gpu_xlat *xlat)
 {
 	if (!xlat->page)
-		gpu->ops->bus_end(gpu->env, ptr, write);
+		gpu->ops->bus_end(gpu->env);
 }
 
 /*
@@ -117,7 +117,7 @@ u32 devmem_gpu_mem_access(struct gpu_queue *queue, u64 va, u32 size,
 			ptr = gpu_mem_map(queue->gpu, &xlat, va, size, write);
 			if (ptr) {
 				fn(ptr, size, arg);
-				gpu_mem_unmap(queue->gpu, &xlat, ptr, write);
+				gpu_mem_unmap(queue->gpu, &xlat);
 			} else {
 				result = GPU_MMU_BUS;
 			}
@@ -130,11 +130,6 @@ u32 devmem_gpu_mem_access(struct gpu_queue *queue, u64 va, u32 size,
 		if (error)
 			return error;
 	}
-}
-
-static u32 gpu_page_left(u64 va, u64 size)
-{
-	return min_t(u64, size, GPU_PAGE_SIZE - (va & ~GPU_PAGE_MASK));
 }
 
 static void gpu_access_load(void *ptr, u32 size, void *arg)
@@ -190,7 +185,7 @@ static u32 gpu_mem_data(struct gpu_queue *queue, u64 va, u32 width, u32 access,
 {
 	bool load = access == GPU_ACCESS_READ;
 	struct gpu_data_arg part = { .data = data->b };
-	u32 first = gpu_page_left(va, width);
+	u32 first = devmem_gpu_page_left(va, width);
 	gpu_access_t fn;
 	u32 error;
 
@@ -299,7 +294,7 @@ u32 devmem_gpu_mem_fill(struct gpu_queue *queue, u64 va, u64 size, u64 value,
 		data.v64 = value;
 
 	for (done = 0; done < size; done += step) {
-		step = gpu_page_left(va + done, size - done);
+		step = devmem_gpu_page_left(va + done, size - done);
 		fill.phase = done;
 		if (devmem_gpu_queue_aborting(queue))
 			return devmem_gpu_queue_error(queue,
@@ -331,7 +326,7 @@ static int gpu_mem_copy_mapped(struct gpu_queue *queue, u64 dst,
 		return GPU_ACCESS_READ;
 	if (!from->page && !to->page) {
 		memcpy(queue->bounce, in, size);
-		gpu_mem_unmap(gpu, from, in, false);
+		gpu_mem_unmap(gpu, from);
 		in = queue->bounce;
 	}
 
@@ -339,9 +334,9 @@ static int gpu_mem_copy_mapped(struct gpu_queue *queue, u64 dst,
 	if (!out)
 		return GPU_ACCESS_WRITE;
 	memmove(out, in, size);
-	gpu_mem_unmap(gpu, to, out, true);
+	gpu_mem_unmap(gpu, to);
 	if (to->page)
-		gpu_mem_unmap(gpu, from, in, false);
+		gpu_mem_unmap(gpu, from);
 	return -1;
 }
 
@@ -398,8 +393,8 @@ u32 devmem_gpu_mem_copy(struct gpu_queue *queue, u64 dst, u64 src, u64 size)
 	u64 done;
 
 	for (done = 0; done < size; done += step) {
-		step = gpu_page_left(src + done, size - done);
-		step = gpu_page_left(dst + done, step);
+		step = devmem_gpu_page_left(src + done, size - done);
+		step = devmem_gpu_page_left(dst + done, step);
 		if (devmem_gpu_queue_aborting(queue))
 			return devmem_gpu_queue_error(queue,
 						      GPU_JOB_ERROR_ABORTED, 0, 0);

@@ -240,7 +240,14 @@ struct gpu {
  */
 typedef void (*gpu_access_t)(void *ptr, u32 size, void *arg);
 
+/* Bytes from @addr to the end of its page, @size at most. */
+static inline u64 devmem_gpu_page_left(u64 addr, u64 size)
+{
+	return min_t(u64, size, GPU_PAGE_SIZE - (addr & ~GPU_PAGE_MASK));
+}
+
 /* gpu.c */
+void *devmem_gpu_vram_piece(struct gpu *gpu, u64 addr, u64 *size, bool alloc);
 void *devmem_gpu_vram(struct gpu *gpu, u64 addr, bool alloc);
 bool devmem_gpu_vram_contains(const struct gpu *gpu, u64 addr, u64 size);
 void devmem_gpu_irq_raise(struct gpu *gpu, u64 bits);

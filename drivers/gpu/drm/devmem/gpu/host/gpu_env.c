@@ -8,48 +8,79 @@
 /* Rules of struct gpu_env_ops that the model has to keep. */
 static __thread bool env_in_bus;
 
-static void *env_alloc_page(void)
+/* Bytes of the piece that has @addr; @addr is from the start of the memory. */
+static u64 env_piece(u64 addr)
 {
-	void *page = aligned_alloc(ENV_PAGE, ENV_PAGE);
-
-	if (page)
-		memset(page, 0, ENV_PAGE);
-	return page;
+	return addr / ENV_PAGE / ENV_PIECE_PAGES % 2 ?
+		ENV_PIECE_PAGES * ENV_PAGE : ENV_PAGE;
 }
 
-static void *env_vram_page(void *data, u64 addr, bool alloc)
+static void *env_alloc(u64 piece)
 {
-	struct gpu_env *env = data;
-	void **slot, *page, *old = NULL;
+	void *ptr = aligned_alloc(ENV_PAGE, piece);
 
-	assert(addr % ENV_PAGE == 0);
-	assert(addr / ENV_PAGE < env->vram_pages);
+	if (ptr)
+		memset(ptr, 0, piece);
+	return ptr;
+}
+
+/* See &gpu_env_ops.vram */
+static void *env_vram(void *data, u64 addr, u64 *size, bool alloc)
+{
+	u64 piece = env_piece(addr), offset = addr % piece;
+	struct gpu_env *env = data;
+	void **slot, *old = NULL;
+	u8 *ptr;
+
+	assert(*size && *size <= env->vram_pages * ENV_PAGE - addr);
 	assert(!alloc || !env_in_bus);
 
-	slot = &env->vram[addr / ENV_PAGE];
-	page = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
-	if (page || !alloc || READ_ONCE(env->vram_fail))
-		return page;
-
-	page = env_alloc_page();
-	if (page && !try_cmpxchg(slot, &old, page)) {
-		free(page);
-		page = old;
+	slot = &env->vram[(addr - offset) / ENV_PAGE];
+	ptr = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
+	if (!ptr && alloc && !READ_ONCE(env->vram_fail)) {
+		ptr = env_alloc(piece);
+		if (ptr && !try_cmpxchg(slot, &old, (void *)ptr)) {
+			free(ptr);
+			ptr = old;
+		}
 	}
-	return page;
+	if (!ptr)
+		return NULL;
+	*size = min_t(u64, *size, piece - offset);
+	return ptr + offset;
 }
 
-static void *env_bus_begin(void *data, u64 addr, u32 size, bool write)
+/* CPU address of system memory, @addr from its start; @size as for env_vram() */
+static void *env_bus(struct gpu_env *env, u64 addr, u64 *size)
 {
-	struct gpu_env *env = data;
-	u64 index = (addr - ENV_BUS_BASE) / ENV_PAGE;
+	u64 piece = env_piece(addr), offset = addr % piece;
+
+	*size = min_t(u64, *size, piece - offset);
+	return (u8 *)env->bus[(addr - offset) / ENV_PAGE] + offset;
+}
+
+static bool env_bus_allows(struct gpu_env *env, u64 addr, u64 size, u32 mode)
+{
+	u64 end = addr + size;
+
+	for (; addr < end; addr += ENV_PAGE - addr % ENV_PAGE) {
+		if (addr < ENV_BUS_BASE ||
+		    addr >= ENV_BUS_BASE + ENV_BUS_PAGES * ENV_PAGE ||
+		    !(READ_ONCE(env->bus_mode[(addr - ENV_BUS_BASE) / ENV_PAGE]) & mode))
+			return false;
+	}
+	return true;
+}
+
+static void *env_bus_begin(void *data, u64 addr, u64 *size, bool write)
+{
 	u32 mode = write ? ENV_BUS_WRITE : ENV_BUS_READ;
+	struct gpu_env *env = data;
 
 	assert(!env_in_bus);
-	assert(size && addr % ENV_PAGE + size <= ENV_PAGE);
+	assert(*size && *size <= ENV_MAX_ACCESS);
 
-	if (addr < ENV_BUS_BASE || index >= ENV_BUS_PAGES ||
-	    !(READ_ONCE(env->bus_mode[index]) & mode)) {
+	if (!env_bus_allows(env, addr, *size, mode)) {
 		__atomic_fetch_add(&env->bus_errors, 1, __ATOMIC_RELAXED);
 		return NULL;
 	}
@@ -61,13 +92,12 @@ static void *env_bus_begin(void *data, u64 addr, u32 size, bool write)
 			usleep(100);
 		__atomic_fetch_sub(&env->gated, 1, __ATOMIC_SEQ_CST);
 	}
-	return (u8 *)env->bus[index] + addr % ENV_PAGE;
+	return env_bus(env, addr - ENV_BUS_BASE, size);
 }
 
-static void env_bus_end(void *data, void *ptr, bool write)
+static void env_bus_end(void *data)
 {
 	assert(env_in_bus);
-	assert(ptr);
 	env_in_bus = false;
 }
 
@@ -82,7 +112,7 @@ static void env_irq(void *data)
 }
 
 static const struct gpu_env_ops env_ops = {
-	.vram_page = env_vram_page,
+	.vram = env_vram,
 	.bus_begin = env_bus_begin,
 	.bus_end = env_bus_end,
 	.irq = env_irq,
@@ -97,17 +127,32 @@ static const struct gpu_env_ops env_ops = {
  */
 void *gpu_env_vram(struct gpu_env *env, u64 addr)
 {
-	u8 *page = env_vram_page(env, addr - addr % ENV_PAGE, true);
+	u64 size = 1;
+	void *ptr = env_vram(env, addr, &size, true);
 
-	assert(page);
-	return page + addr % ENV_PAGE;
+	assert(ptr);
+	return ptr;
 }
 
 /**
- * gpu_env_vram_touched() - count the pages of VRAM that have a backing
+ * gpu_env_bus() - CPU address of system memory
+ * @env: home
+ * @addr: bus address
+ *
+ * Return: address that is good to the end of the page.
+ */
+void *gpu_env_bus(struct gpu_env *env, u64 addr)
+{
+	u64 size = 1;
+
+	return env_bus(env, addr - ENV_BUS_BASE, &size);
+}
+
+/**
+ * gpu_env_vram_touched() - count the pieces of VRAM that have a backing
  * @env: home
  *
- * Return: pages.
+ * Return: pieces.
  */
 u64 gpu_env_vram_touched(struct gpu_env *env)
 {
@@ -142,12 +187,13 @@ bool gpu_env_create(struct gpu_env *env, u64 vram_pages, u32 num_queues,
 	env->vram = calloc(vram_pages, sizeof(*env->vram));
 	if (!env->vram)
 		return false;
-	for (i = 0; i < ENV_BUS_PAGES; i++) {
-		env->bus[i] = env_alloc_page();
-		env->bus_mode[i] = ENV_BUS_READ | ENV_BUS_WRITE;
+	for (i = 0; i < ENV_BUS_PAGES; i += env_piece(i * ENV_PAGE) / ENV_PAGE) {
+		env->bus[i] = env_alloc(env_piece(i * ENV_PAGE));
 		if (!env->bus[i])
 			return false;
 	}
+	for (i = 0; i < ENV_BUS_PAGES; i++)
+		env->bus_mode[i] = ENV_BUS_READ | ENV_BUS_WRITE;
 	env->gpu = devmem_gpu_create(&config, &env_ops, env);
 	return env->gpu;
 }

@@ -150,7 +150,7 @@ void *machine_ptr(struct machine *m, u64 va)
 	if (va - VRAM_VA < AREA_PAGES * ENV_PAGE)
 		return gpu_env_vram(&m->env, m->vram + (va - VRAM_VA));
 	if (va - SYS_VA < AREA_PAGES * ENV_PAGE)
-		return (u8 *)m->env.bus[(va - SYS_VA) / ENV_PAGE] + va % ENV_PAGE;
+		return gpu_env_bus(&m->env, ENV_BUS_BASE + va - SYS_VA);
 	assert(va >= CODE_VA && queue < NUM_QUEUES);
 	return gpu_env_vram(&m->env, m->code[queue] +
 			    (va - CODE_VA) % CODE_STRIDE);
