@@ -116,6 +116,9 @@
  * SUBTEST: dax
  * Description: Persistent memory that is mapped from a device is used in place
  *
+ * SUBTEST: p2pdma
+ * Description: An access to memory of another PCI device is an error
+ *
  * SUBTEST: numa-balancing
  * Description: The search for the right node takes nothing from the device
  *
@@ -1441,6 +1444,40 @@ static void test_dax(void)
 	munmap(p, 2 * MIB);
 }
 
+/* Memory behind a PCI device that is offered to others; the emulated bus can't reach it. */
+static void test_p2pdma(void)
+{
+	struct drm_devmem_fault fault = {};
+	struct drm_devmem_query_faults faults = {
+		.vm_id = d.vm, .num = 1, .data = (uintptr_t)&fault,
+	};
+	uint64_t *p = MAP_FAILED;
+	glob_t files;
+	size_t i;
+	int fd;
+
+	igt_require_f(!glob("/sys/bus/pci/devices/*/p2pmem/allocate", 0, NULL, &files),
+		      "no device offers memory\n");
+	for (i = 0; i < files.gl_pathc && p == MAP_FAILED; i++) {
+		fd = open(files.gl_pathv[i], O_RDWR);
+		p = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		close(fd);
+	}
+	globfree(&files);
+	igt_require_f(p != MAP_FAILED, "no device has memory left\n");
+
+	p[0] = 1;
+	expect_access(p, false, DRM_DEVMEM_ERROR_FAULT);
+	igt_assert_eq(__igt_devmem_query_faults(d.fd, &faults), 0);
+	igt_assert_eq_u32(fault.reason, DRM_DEVMEM_FAULT_NOT_MEMORY);
+	expect_access(p, true, DRM_DEVMEM_ERROR_FAULT);
+	igt_assert_eq_u64(igt_devmem_prefetch(&d, p, 2 * PAGE, DRM_DEVMEM_LOCATION_DEVICE, 0), 0);
+	igt_assert_eq_u64(p[0], 1);
+	igt_devmem_poke(&d, d.result, 1);
+	igt_assert_eq_u64(*d.result, 1);
+	munmap(p, 2 * PAGE);
+}
+
 /* What the test changes, to what, and what was there */
 static struct {
 	const char *path;
@@ -1944,6 +1981,7 @@ static const struct igt_devmem_subtest tests[] = {
 	{ "pfnmap", "No access without a struct page", test_pfnmap },
 	{ "mixedmap", "Pages of the kernel are used in place", test_mixedmap },
 	{ "dax", "Persistent memory is used in place", test_dax },
+	{ "p2pdma", "Memory of another PCI device", test_p2pdma },
 	{ "numa-balancing", "Looking for the right node takes nothing away",
 	  test_numa_balancing },
 	{ "secretmem", "Secrets stay secret", test_secretmem },

@@ -683,7 +683,10 @@ enum drm_devmem_fault_reason {
 	 * or the process has exited, or it is memory of memfd_secret().
 	 */
 	DRM_DEVMEM_FAULT_NO_ACCESS = 3,
-	/** @DRM_DEVMEM_FAULT_NOT_MEMORY: a mapping of a device's registers or the like. */
+	/**
+	 * @DRM_DEVMEM_FAULT_NOT_MEMORY: a mapping of a device's registers or the like, or
+	 * memory of a device that this one can't reach.
+	 */
 	DRM_DEVMEM_FAULT_NOT_MEMORY = 4,
 	/** @DRM_DEVMEM_FAULT_ATOMIC_POLICY: an atomic that an attribute rules out. */
 	DRM_DEVMEM_FAULT_ATOMIC_POLICY = 5,

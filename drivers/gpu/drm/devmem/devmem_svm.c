@@ -706,10 +706,11 @@ static int devmem_svm_serve_once(struct devmem_vm *vm, struct devmem_svm_request
 		devmem_svm_range_remove(vm, range);
 		return -EAGAIN;
 	}
+	/* A page alone: it is of a device that is none of ours. */
+	if (err == -EOPNOTSUPP)
+		return -EIO;
 	/* Pages of the device and others came and went under our hands. */
-	if (err == -EOPNOTSUPP || err == -EBUSY)
-		err = -EAGAIN;
-	return err;
+	return err == -EBUSY ? -EAGAIN : err;
 }
 
 /* Serve a request, with new tries until @deadline, in jiffies. */
