@@ -52,6 +52,19 @@
  *
  * SUBTEST: peers
  * Description: One of two devices sleeps that use each other's memory
+ *
+ * SUBTEST: system-%s
+ * Description: The whole system sleeps: %arg[1]
+ * arg[1]:
+ * @idle:	nobody uses the device
+ * @memory:	memory on the device comes back
+ * @in-place:	memory that the GPU used in place
+ * @child:	memory of a forked child
+ * @running:	a batch is in the middle of a loop
+ * @queued:	batches wait in the ring
+ * @faulting:	the GPU faults all the time
+ * @prefetch:	a prefetch waits
+ * @peers:	devices use each other's memory
  */
 
 #include <errno.h>
@@ -62,6 +75,7 @@
 #include <unistd.h>
 
 #include "drmtest.h"
+#include "igt_aux.h"
 #include "igt_core.h"
 #include "igt_debugfs.h"
 #include "igt_syncobj.h"
@@ -82,6 +96,9 @@ IGT_TEST_DESCRIPTION("The device sleeps and wakes up");
 
 static struct igt_devmem d;
 
+/* All of the system sleeps, not the device alone. */
+static bool whole_system;
+
 static int write_debugfs(int fd, const char *name, const char *text)
 {
 	int file = igt_debugfs_open(fd, name, O_WRONLY), err;
@@ -100,7 +117,25 @@ static int request(int fd, const char *text)
 
 static void nap(int fd)
 {
-	igt_assert_eq(request(fd, "1"), 0);
+	if (whole_system)
+		igt_system_suspend_autoresume(SUSPEND_STATE_FREEZE, SUSPEND_TEST_PLATFORM);
+	else
+		igt_assert_eq(request(fd, "1"), 0);
+}
+
+/* The kernel's virtio transport of 9p has no PM operations: such a mount would be lost. */
+static void require_system_can_sleep(void)
+{
+	FILE *file = fopen("/proc/mounts", "r");
+	char line[512];
+	bool can = true;
+
+	igt_assert(file);
+	while (fgets(line, sizeof(line), file))
+		if (strstr(line, " 9p ") && strstr(line, "trans=virtio"))
+			can = false;
+	fclose(file);
+	igt_require_f(can, "9p over virtio is mounted\n");
 }
 
 static void check_works(void)
@@ -504,7 +539,8 @@ static void test_peers(void)
 		igt_assert(igt_devmem_location_is(&d, p, size, PEER));
 		/* Who uses it, or who has it */
 		nap(i % 2 ? d.fd : other.fd);
-		igt_assert(igt_devmem_location_is(&d, p, size, i % 2 ? PEER : SYSTEM));
+		igt_assert(igt_devmem_location_is(&d, p, size,
+						  i % 2 && !whole_system ? PEER : SYSTEM));
 		igt_assert_eq_u64(igt_devmem_peek(&d, p), VALUE + i);
 		igt_assert_eq_u64(igt_devmem_peek(&other, p), VALUE + i);
 		igt_devmem_expect_words(p, VALUE + i, size);
@@ -519,23 +555,24 @@ static const struct {
 	const char *name;
 	const char *describe;
 	void (*test)(void);
+	bool system;
 	const char *options;
 } tests[] = {
-	{ "idle", "Nobody uses the device", test_idle, NULL },
-	{ "invalid", "Bad requests are errors", test_invalid, NULL },
-	{ "memory", "Memory on the device comes back", test_memory, NULL },
-	{ "in-place", "Memory that the GPU used in place", test_in_place, NULL },
-	{ "new-memory", "New memory is zero", test_new_memory, NULL },
-	{ "child", "Memory of a forked child", test_child, NULL },
-	{ "running", "A batch is in the middle of a loop", test_running, NULL },
-	{ "waiting", "A batch waits for memory", test_waiting, NULL },
-	{ "queued", "Batches wait in the ring", test_queued, NULL },
-	{ "faulting", "The GPU faults all the time", test_faulting, NULL },
-	{ "prefetch", "A prefetch waits", test_prefetch, NULL },
-	{ "objects", "VMs and queues come and go", test_objects, NULL },
-	{ "held-fault", "A fault does not end", test_held_fault, NULL },
-	{ "copy-fails", "Memory can't be brought back", test_copy_fails, NULL },
-	{ "peers", "Devices use each other's memory", test_peers, "num_devices=2" },
+	{ "idle", "Nobody uses the device", test_idle, true, NULL },
+	{ "invalid", "Bad requests are errors", test_invalid, false, NULL },
+	{ "memory", "Memory on the device comes back", test_memory, true, NULL },
+	{ "in-place", "Memory that the GPU used in place", test_in_place, true, NULL },
+	{ "new-memory", "New memory is zero", test_new_memory, false, NULL },
+	{ "child", "Memory of a forked child", test_child, true, NULL },
+	{ "running", "A batch is in the middle of a loop", test_running, true, NULL },
+	{ "waiting", "A batch waits for memory", test_waiting, false, NULL },
+	{ "queued", "Batches wait in the ring", test_queued, true, NULL },
+	{ "faulting", "The GPU faults all the time", test_faulting, true, NULL },
+	{ "prefetch", "A prefetch waits", test_prefetch, true, NULL },
+	{ "objects", "VMs and queues come and go", test_objects, false, NULL },
+	{ "held-fault", "A fault does not end", test_held_fault, false, NULL },
+	{ "copy-fails", "Memory can't be brought back", test_copy_fails, false, NULL },
+	{ "peers", "Devices use each other's memory", test_peers, true, "num_devices=2" },
 };
 
 static void run(const char *options, void (*test)(void))
@@ -548,6 +585,8 @@ static void run(const char *options, void (*test)(void))
 	igt_devmem_init(&d, options ? __drm_open_driver_another(0, DRIVER_ANY) :
 				      igt_devmem_open(), 0);
 	igt_require(igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_HAS_DEVICE_MEMORY));
+	if (whole_system)
+		require_system_can_sleep();
 	test();
 	check_works();
 	igt_devmem_fini(&d);
@@ -562,6 +601,15 @@ int igt_main()
 		igt_describe(tests[i].describe);
 		igt_subtest(tests[i].name)
 			run(tests[i].options, tests[i].test);
+	}
+
+	igt_fixture()
+		whole_system = true;
+	for (i = 0; i < ARRAY_SIZE(tests); i++) {
+		igt_describe(tests[i].describe);
+		if (tests[i].system)
+			igt_subtest_f("system-%s", tests[i].name)
+				run(tests[i].options, tests[i].test);
 	}
 
 	igt_fixture()
