@@ -65,6 +65,9 @@
  * @faulting:	the GPU faults all the time
  * @prefetch:	a prefetch waits
  * @peers:	devices use each other's memory
+ *
+ * SUBTEST: system-callbacks
+ * Description: The whole system sleeps, and the kernel calls the driver for it
  */
 
 #include <errno.h>
@@ -93,6 +96,9 @@ IGT_TEST_DESCRIPTION("The device sleeps and wakes up");
 #define SYSTEM		DRM_DEVMEM_LOCATION_SYSTEM
 #define DEVICE		DRM_DEVMEM_LOCATION_DEVICE
 #define PEER		DRM_DEVMEM_LOCATION_PEER
+
+/* Makes the kernel say whom it calls for sleep, and what it takes. */
+#define PRINT_TIMES		"/sys/power/pm_print_times"
 
 static struct igt_devmem d;
 
@@ -551,6 +557,42 @@ static void test_peers(void)
 	close(other.fd);
 }
 
+/* Read the kernel's log from where @kmsg is; is there something about @what? */
+static bool log_has(int kmsg, const char *what)
+{
+	char record[2048];
+	ssize_t len;
+
+	while ((len = read(kmsg, record, sizeof(record) - 1)) > 0 || errno == EPIPE) {
+		if (len <= 0)
+			continue;
+		record[len] = '\0';
+		if (strstr(record, what))
+			return true;
+	}
+	return false;
+}
+
+static void restore_print_times(int sig)
+{
+	igt_devmem_write_file(PRINT_TIMES, "0");
+}
+
+static void test_callbacks(void)
+{
+	int kmsg = open("/dev/kmsg", O_RDONLY | O_NONBLOCK);
+
+	igt_assert_fd(kmsg);
+	igt_install_exit_handler(restore_print_times);
+	igt_require_f(igt_devmem_write_file(PRINT_TIMES, "1"), "no CONFIG_PM_SLEEP_DEBUG\n");
+	lseek(kmsg, 0, SEEK_END);
+	nap(d.fd);
+	restore_print_times(0);
+	igt_assert(log_has(kmsg, "calling devmem_pm_suspend"));
+	igt_assert(log_has(kmsg, "calling devmem_pm_resume"));
+	close(kmsg);
+}
+
 static const struct {
 	const char *name;
 	const char *describe;
@@ -611,6 +653,9 @@ int igt_main()
 			igt_subtest_f("system-%s", tests[i].name)
 				run(tests[i].options, tests[i].test);
 	}
+	igt_describe("The kernel calls the driver");
+	igt_subtest("system-callbacks")
+		run(NULL, test_callbacks);
 
 	igt_fixture()
 		igt_devmem_restore();

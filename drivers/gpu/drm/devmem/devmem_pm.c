@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Copyright (c) 2026 devmem developers */
 
+#include <drm/drm_file.h>
 #include <drm/drm_print.h>
 #include <linux/debugfs.h>
 #include <linux/pm.h>
@@ -35,7 +36,8 @@
  * fault, which brings memory back to the device. The time that a batch may take
  * starts anew.
  *
- * The faux bus has no PM operations, so they come by a PM domain of the device.
+ * The faux bus keeps its devices from the PM core. What programs open, a child of the
+ * faux device, is known there, and has the operations by a PM domain.
  *
  * For tests there is the debugfs file ``sleep`` of a device. To write 1 does with that
  * device all of the above, one after the other, while the rest of the system goes on.
@@ -177,9 +179,16 @@ static int devmem_pm_notify(struct notifier_block *notifier, unsigned long event
 	return NOTIFY_DONE;
 }
 
+static struct devmem_device *devmem_pm_to_device(struct device *dev)
+{
+	const struct drm_minor *minor = dev_get_drvdata(dev);
+
+	return to_devmem(minor->dev);
+}
+
 static int devmem_pm_suspend(struct device *dev)
 {
-	struct devmem_device *dm = dev_get_drvdata(dev);
+	struct devmem_device *dm = devmem_pm_to_device(dev);
 	int err;
 
 	/* Plugged in since the notifiers were called, or not empty any more */
@@ -195,7 +204,7 @@ static int devmem_pm_suspend(struct device *dev)
 
 static int devmem_pm_resume(struct device *dev)
 {
-	struct devmem_device *dm = dev_get_drvdata(dev);
+	struct devmem_device *dm = devmem_pm_to_device(dev);
 
 	devmem_vm_resume(dm);
 	devmem_queue_resume(dm);
@@ -211,7 +220,7 @@ static struct dev_pm_domain devmem_pm_domain = {
 /* Sleep and wake up, as far as this device is concerned. */
 static int devmem_pm_cycle(struct devmem_device *dm)
 {
-	struct device *dev = dm->drm.dev;
+	struct device *dev = dm->drm.primary->kdev;
 	int err;
 
 	err = devmem_pm_close(dm);
@@ -256,7 +265,7 @@ void devmem_pm_add_debugfs(struct devmem_device *dm)
 
 /**
  * devmem_pm_init() - let the device sleep with the system
- * @dm: the device, which works, while it is being probed
+ * @dm: the device, which works, before it is registered
  *
  * Return: 0 or a negative error.
  */
@@ -273,7 +282,7 @@ int devmem_pm_init(struct devmem_device *dm)
 	pm->notifier.notifier_call = devmem_pm_notify;
 	err = register_pm_notifier(&pm->notifier);
 	if (!err)
-		dev_pm_domain_set(dm->drm.dev, &devmem_pm_domain);
+		dev_pm_domain_set(dm->drm.primary->kdev, &devmem_pm_domain);
 	return err;
 }
 
@@ -291,6 +300,5 @@ void devmem_pm_fini(struct devmem_device *dm)
 	mutex_lock(&dm->pm.cycle_lock);
 	dm->pm.gone = true;
 	mutex_unlock(&dm->pm.cycle_lock);
-	dev_pm_domain_set(dm->drm.dev, NULL);
 	devmem_pm_open(dm);
 }
