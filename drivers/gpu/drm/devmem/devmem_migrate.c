@@ -67,11 +67,11 @@ static int devmem_migrate_populate(struct drm_pagemap_devmem *devmem,
 				   unsigned long npages, unsigned long *mpfns)
 {
 	struct devmem_bo *bo = container_of(devmem, struct devmem_bo, devmem);
-	u64 addr = devmem_vram_addr(bo);
+	struct page *page = devmem_region_vram_to_page(bo->dm, devmem_vram_addr(bo));
 	unsigned long i;
 
-	for (i = 0; i < npages; i++, addr += PAGE_SIZE)
-		mpfns[i] = page_to_migration_pfn(devmem_region_vram_to_page(bo->dm, addr));
+	for (i = 0; i < npages; i++)
+		mpfns[i] = page_to_migration_pfn(page + i);
 	return 0;
 }
 
