@@ -93,15 +93,20 @@
  * @mprotect:		a change of protection that leaves the right to write
  * @compact:		compaction of all memory
  * @swap:		reclaim
+ *
+ * SUBTEST: loop-reclaim-table
+ * Description: MADV_DONTNEED frees a page table from which memory goes to the device
  */
 
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "drmtest.h"
@@ -868,6 +873,102 @@ static void test_loop(const struct loop *loop, uint32_t vm_flags)
 	igt_devmem_fini(&d);
 }
 
+#define TABLE_ROUNDS	100
+
+/* The first half of a huge page's place has small pages, the other half of a huge one. */
+static void make_halves(void *mem)
+{
+	const size_t size = 2 * MIB;
+
+	igt_assert_eq(madvise(mem, size, MADV_HUGEPAGE), 0);
+	memset(mem, 1, size);
+	igt_assert_eq(madvise(mem, size / 2, MADV_DONTNEED), 0);
+	memset(mem, 1, size / 2);
+}
+
+/* Both halves, made anew, are prefetched to the device; how long it took, in ns. */
+static int64_t prefetch_halves(void *mem)
+{
+	int64_t start = igt_devmem_deadline(0);
+
+	igt_devmem_prefetch(&d, mem, 2 * MIB, DRM_DEVMEM_LOCATION_DEVICE, 0);
+	return igt_devmem_deadline(0) - start;
+}
+
+static struct {
+	void *mem;
+	int64_t when;
+} reclaim;
+
+static void *empty_in_time(void *arg)
+{
+	struct timespec when = {
+		.tv_sec = reclaim.when / 1000000000, .tv_nsec = reclaim.when % 1000000000,
+	};
+
+	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &when, NULL);
+	igt_assert_eq(madvise(reclaim.mem, 2 * MIB, MADV_DONTNEED), 0);
+	return NULL;
+}
+
+/* A thread that takes @cpu from whoever has it when its time has come */
+static pthread_t start_urgent(int cpu)
+{
+	struct sched_param param = { .sched_priority = 1 };
+	pthread_attr_t attr;
+	pthread_t thread;
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	CPU_SET(cpu, &cpus);
+	igt_assert_eq(pthread_attr_init(&attr), 0);
+	igt_assert_eq(pthread_attr_setaffinity_np(&attr, sizeof(cpus), &cpus), 0);
+	igt_assert_eq(pthread_attr_setinheritsched(&attr, PTHREAD_EXPLICIT_SCHED), 0);
+	igt_assert_eq(pthread_attr_setschedpolicy(&attr, SCHED_FIFO), 0);
+	igt_assert_eq(pthread_attr_setschedparam(&attr, &param), 0);
+	igt_assert_eq(pthread_create(&thread, &attr, empty_in_time, NULL), 0);
+	pthread_attr_destroy(&attr);
+	return thread;
+}
+
+/*
+ * The huge page has to be split on its way to the device, without the lock of the page
+ * table, which has no entries any more when another thread has given the memory up.
+ * On each CPU one tries to come in between, at a later time each round.
+ */
+static void test_reclaim_table(void)
+{
+	void *mem = igt_devmem_anon_alloc(2 * MIB);
+	unsigned int round, i, cpus;
+	pthread_t threads[2];
+	int64_t time;
+
+	igt_devmem_init(&d, d.fd, 0);
+	cpus = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? 2 : 1;
+	make_halves(mem);
+	time = prefetch_halves(mem);
+	igt_info("a prefetch takes %lld us\n", (long long)time / 1000);
+	reclaim.mem = mem;
+	for (round = 0; round < TABLE_ROUNDS; round++) {
+		igt_assert_eq(madvise(mem, 2 * MIB, MADV_DONTNEED), 0);
+		make_halves(mem);
+		reclaim.when = igt_devmem_deadline(time + 20000000);
+		for (i = 0; i < cpus; i++)
+			threads[i] = start_urgent(i);
+		while (igt_devmem_deadline(0) < reclaim.when - time * round / TABLE_ROUNDS)
+			;
+		prefetch_halves(mem);
+		for (i = 0; i < cpus; i++)
+			igt_assert_eq(pthread_join(threads[i], NULL), 0);
+		igt_devmem_fill(&d.batch, mem, OLD, 8, 2 * MIB);
+		igt_devmem_run(&d);
+		igt_devmem_expect_words(mem, OLD, 2 * MIB);
+	}
+	igt_assert_eq_u64(igt_devmem_violations(d.fd), 0);
+	igt_devmem_fini(&d);
+	igt_devmem_anon_free(mem, 2 * MIB);
+}
+
 /*
  * The GPU adds, in place; each page has to have each addition in the end
  */
@@ -1037,6 +1138,9 @@ static void loop_subtests(void)
 		igt_subtest_f("loop-adds-%s", adds[i].name)
 			test_adds(adds[i].change, adds[i].rounds);
 	}
+	igt_describe("A page table goes while memory is on its way");
+	igt_subtest("loop-reclaim-table")
+		test_reclaim_table();
 
 	igt_fixture() {
 		igt_devmem_stop_close(stop);
