@@ -29,8 +29,9 @@ struct devmem_queue;
  * The locks of the driver, outermost first. Whoever holds one may take those
  * below it only.
  *
- * 0. &devmem_pm.cycle_lock (mutex) and &devmem_pm.objects (rwsem): a test makes the
- *    device sleep.
+ * 0. &devmem_pm.cycle_lock (mutex), with the system kept from sleep: a test makes the
+ *    device sleep. Then &devmem_pm.objects (rwsem): VMs and queues come and go, or,
+ *    for writing, the device loses its power or gets it back.
  * 1. &devmem_file.lock (mutex): ids of VMs and queues of one open file.
  * 2. &devmem_device.vms_lock (mutex): a VM parts from the hardware, because its
  *    last reference has gone or the device is unplugged. Not with the one before.

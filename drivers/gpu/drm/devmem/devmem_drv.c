@@ -268,10 +268,10 @@ static int devmem_drv_init_device(struct devmem_device *dm)
 	err = devmem_copy_init(dm);
 	if (err)
 		goto err_fault;
+	devmem_hw_start(dm);
 	err = devmem_pm_init(dm);
 	if (err)
 		goto err_copy;
-	devmem_hw_start(dm);
 	return 0;
 
 err_copy:

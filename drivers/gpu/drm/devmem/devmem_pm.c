@@ -39,10 +39,16 @@
  * The faux bus keeps its devices from the PM core. What programs open, a child of the
  * faux device, is known there, and has the operations by a PM domain.
  *
+ * Who has devices sleep without a word before (kexec jump, Xen's save) is refused: the
+ * memory of processes could no longer be moved then.
+ *
  * For tests there is the debugfs file ``sleep`` of a device. To write 1 does with that
  * device all of the above, one after the other, while the rest of the system goes on.
  * How long it waits for what is under way is in ``sleep_timeout_ms``.
- * &devmem_pm.objects is for that alone: else nothing runs that could make a queue.
+ *
+ * &devmem_pm.objects keeps VMs and queues from coming and going while the device loses
+ * its power or gets it back. Frozen processes do neither, but the last reference to a
+ * file can be dropped by a worker.
  */
 
 /* As long as a fault that nobody holds up can take on a slow emulated machine */
@@ -179,6 +185,29 @@ static int devmem_pm_notify(struct notifier_block *notifier, unsigned long event
 	return NOTIFY_DONE;
 }
 
+static int devmem_pm_power_off(struct devmem_device *dm)
+{
+	int err;
+
+	lockdep_assert_held_write(&dm->pm.objects);
+	/* Plugged in since the notifiers were called, or not empty any more */
+	if (!devmem_pm_is_closed(dm) || !devmem_vram_is_empty(dm))
+		return -EBUSY;
+	err = devmem_queue_suspend(dm);
+	if (err)
+		return err;
+	devmem_vm_suspend(dm);
+	devmem_hw_sleep(dm);
+	return 0;
+}
+
+static void devmem_pm_power_on(struct devmem_device *dm)
+{
+	lockdep_assert_held_write(&dm->pm.objects);
+	devmem_vm_resume(dm);
+	devmem_queue_resume(dm);
+}
+
 static struct devmem_device *devmem_pm_to_device(struct device *dev)
 {
 	const struct drm_minor *minor = dev_get_drvdata(dev);
@@ -191,23 +220,19 @@ static int devmem_pm_suspend(struct device *dev)
 	struct devmem_device *dm = devmem_pm_to_device(dev);
 	int err;
 
-	/* Plugged in since the notifiers were called, or not empty any more */
-	if (!devmem_pm_is_closed(dm) || !devmem_vram_is_empty(dm))
-		return -EBUSY;
-	err = devmem_queue_suspend(dm);
-	if (err)
-		return err;
-	devmem_vm_suspend(dm);
-	devmem_hw_sleep(dm);
-	return 0;
+	down_write(&dm->pm.objects);
+	err = devmem_pm_power_off(dm);
+	up_write(&dm->pm.objects);
+	return err;
 }
 
 static int devmem_pm_resume(struct device *dev)
 {
 	struct devmem_device *dm = devmem_pm_to_device(dev);
 
-	devmem_vm_resume(dm);
-	devmem_queue_resume(dm);
+	down_write(&dm->pm.objects);
+	devmem_pm_power_on(dm);
+	up_write(&dm->pm.objects);
 	return 0;
 }
 
@@ -220,16 +245,15 @@ static struct dev_pm_domain devmem_pm_domain = {
 /* Sleep and wake up, as far as this device is concerned. */
 static int devmem_pm_cycle(struct devmem_device *dm)
 {
-	struct device *dev = dm->drm.primary->kdev;
 	int err;
 
 	err = devmem_pm_close(dm);
 	if (err)
 		return err;
 	down_write(&dm->pm.objects);
-	err = devmem_pm_suspend(dev);
+	err = devmem_pm_power_off(dm);
 	if (!err)
-		err = devmem_pm_resume(dev);
+		devmem_pm_power_on(dm);
 	up_write(&dm->pm.objects);
 	devmem_pm_open(dm);
 	return err;
@@ -238,15 +262,19 @@ static int devmem_pm_cycle(struct devmem_device *dm)
 static int devmem_pm_set_sleep(void *data, u64 value)
 {
 	struct devmem_device *dm = data;
+	unsigned int flags;
 	int err;
 
 	if (value != 1)
 		return -EINVAL;
+	/* Else the system could go to sleep, or wake up, in the midst of it. */
+	flags = lock_system_sleep();
 	err = mutex_lock_interruptible(&dm->pm.cycle_lock);
-	if (err)
-		return err;
-	err = dm->pm.gone ? -ENODEV : devmem_pm_cycle(dm);
-	mutex_unlock(&dm->pm.cycle_lock);
+	if (!err) {
+		err = dm->pm.gone ? -ENODEV : devmem_pm_cycle(dm);
+		mutex_unlock(&dm->pm.cycle_lock);
+	}
+	unlock_system_sleep(flags);
 	return err;
 }
 

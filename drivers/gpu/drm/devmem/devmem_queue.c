@@ -465,6 +465,8 @@ static void devmem_queue_release(struct kref *kref)
 
 	/* Not earlier: who has looked up the queue may query it to the end. */
 	dma_fence_put(q->last);
+	/* There is one if it was destroyed while the device slept. */
+	kfree(q->saved);
 	mutex_destroy(&q->submit_lock);
 	mutex_destroy(&q->hw_lock);
 	kfree_rcu(q, rcu);
@@ -691,7 +693,8 @@ void devmem_queue_unplug(struct devmem_device *dm)
 
 /**
  * devmem_queue_resume() - bring back all queues after VRAM has lost its content
- * @dm: the device, halted since devmem_queue_suspend(), which can have failed
+ * @dm: the device, halted since devmem_queue_suspend(), which can have failed;
+ *	&devmem_pm.objects is held for writing
  *
  * Context: process context; allocates nothing.
  */
@@ -732,7 +735,7 @@ static int devmem_queue_save(struct devmem_queue *q)
 
 /**
  * devmem_queue_suspend() - save the rings and take no more jobs
- * @dm: the device, halted; processes are frozen, so that no queue comes or goes
+ * @dm: the device, halted; &devmem_pm.objects is held for writing
  *
  * Context: process context; waits for jobs that are on their way to a ring.
  *
