@@ -186,6 +186,9 @@ int main(void)
 		for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 			for (enum work work = 0; work < NR_WORKS; work++)
 				bench(work, &kinds[i]);
+			/* Takes more now and then: try it more often to find the least. */
+			for (unsigned int more = 0; more < 3; more++)
+				bench(MUNMAP, &kinds[i]);
 		}
 	}
 	print_records();
