@@ -316,7 +316,7 @@ int devmem_pm_init(struct devmem_device *dm)
 
 /**
  * devmem_pm_fini() - the device goes
- * @dm: the device, before it is unplugged from DRM; the device lock is held
+ * @dm: the device, before it is unplugged from DRM
  *
  * Whoever waits for the system to sleep and wake up goes on.
  *
