@@ -895,20 +895,16 @@ static void test_reload_two_devices(void)
 #define IMPOSSIBLE_VRAM	"vram_size=134217728"
 #define NO_MEMORY_TEXT	"no device memory, SVM is limited to system memory"
 
-/* Warnings of the driver about its memory, since the last read of @kmsg. */
-static int count_warnings(int kmsg)
+/* Warnings of the driver about its memory, since the last read of @log. */
+static int count_warnings(int log)
 {
 	char record[1024];
 	int count = 0;
-	ssize_t len;
 
-	/* One record a read: "LEVEL,NUMBER,TIME,FLAGS;TEXT", and EPIPE where some were lost. */
-	while ((len = read(kmsg, record, sizeof(record) - 1)) >= 0 || errno == EPIPE) {
-		record[len < 0 ? 0 : len] = 0;
+	while (igt_devmem_log_next(log, record, sizeof(record)))
 		if (strstr(record, "[drm]") && strstr(record, NO_MEMORY_TEXT) &&
 		    (atoi(record) & 7) == 4)
 			count++;
-	}
 	return count;
 }
 
@@ -970,11 +966,9 @@ static void use_system_memory(void)
 
 static void test_no_device_memory(void)
 {
-	int kmsg = open("/dev/kmsg", O_RDONLY | O_NONBLOCK), i;
+	int log = igt_devmem_log_open(), i;
 
-	igt_assert_fd(kmsg);
 	igt_emit_ignore_dmesg_regex(NO_MEMORY_TEXT);
-	igt_assert(lseek(kmsg, 0, SEEK_END) >= 0);
 	igt_devmem_reload(IMPOSSIBLE_VRAM);
 
 	for (i = 0; i < 2; i++) {
@@ -987,12 +981,12 @@ static void test_no_device_memory(void)
 		igt_devmem_fini(&d);
 		drm_close_driver(d.fd);
 	}
-	igt_assert_eq(count_warnings(kmsg), 1);
+	igt_assert_eq(count_warnings(log), 1);
 
 	/* The module goes, and the next one has its memory again. */
 	igt_devmem_restore();
-	igt_assert_eq(count_warnings(kmsg), 0);
-	close(kmsg);
+	igt_assert_eq(count_warnings(log), 0);
+	close(log);
 	d.fd = igt_devmem_open();
 	igt_assert_eq_u64(igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_HAS_DEVICE_MEMORY), 1);
 	check_state_is(d.fd, "device memory: registered\n");

@@ -758,6 +758,27 @@ bool igt_devmem_write_file(const char *path, const char *text)
 	return written;
 }
 
+int igt_devmem_log_open(void)
+{
+	int log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK);
+
+	igt_assert_fd(log);
+	igt_assert(lseek(log, 0, SEEK_END) >= 0);
+	return log;
+}
+
+bool igt_devmem_log_next(int log, char *record, size_t size)
+{
+	ssize_t len;
+
+	/* EPIPE where records were lost. */
+	do {
+		len = read(log, record, size - 1);
+	} while (len < 0 && errno == EPIPE);
+	record[len < 0 ? 0 : len] = '\0';
+	return len >= 0;
+}
+
 /*
  * Swap on a compressed RAM disk, unless there is swap already. Its header is
  * what mkswap(8) writes: version, last page, and the signature that ends the page.

@@ -213,6 +213,13 @@ bool igt_devmem_stop_reached(int stop, const char *point);
 bool igt_devmem_write_file(const char *path, const char *text);
 
 /*
+ * The kernel's log from now on, and its next record, "LEVEL,NUMBER,TIME,FLAGS;TEXT";
+ * false when there is none yet.
+ */
+int igt_devmem_log_open(void);
+bool igt_devmem_log_next(int log, char *record, size_t size);
+
+/*
  * Turn on swap on a compressed RAM disk until the test exits, unless there is swap
  * already; skip the test without. igt_devmem_swap_out() reclaims the range: neither
  * page table shows anything afterwards.
