@@ -935,8 +935,8 @@ static pthread_t start_urgent(int cpu, struct reclaim *reclaim)
 /*
  * The huge page has to be split on its way to the device, without the lock of the page
  * table, which has no entries any more when another thread has given the memory up.
- * On each CPU one tries to come in between, at a later time each round. That more was
- * collected than there is is what a kernel with CONFIG_DEBUG_VM says.
+ * On each CPU one tries to come in between, at a later time each round. A kernel with
+ * CONFIG_DEBUG_VM then says if more was collected than there is.
  */
 static void test_reclaim_table(void)
 {
