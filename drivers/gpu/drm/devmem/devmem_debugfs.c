@@ -98,7 +98,7 @@ static void devmem_debugfs_print_range(struct drm_gpusvm_range *base,
 	drm_printf(p, "  range %#lx-%#lx %s device %lu of %lu bytes%s\n",
 		   drm_gpusvm_range_start(base), drm_gpusvm_range_end(base), rights,
 		   devmem_svm_device_pages(range) << PAGE_SHIFT,
-		   drm_gpusvm_range_size(base), range->pinned ? " pinned" : "");
+		   drm_gpusvm_range_size(base), READ_ONCE(range->pinned) ? " pinned" : "");
 }
 
 static void devmem_debugfs_print_vm(struct devmem_vm *vm, struct drm_printer *p)
@@ -111,7 +111,7 @@ static void devmem_debugfs_print_vm(struct devmem_vm *vm, struct drm_printer *p)
 	devmem_debugfs_print_stats(vm->stats, p);
 	devmem_policy_print(vm, p);
 
-	if (mutex_lock_killable(&vm->lock))
+	if (mutex_lock_killable(&vm->ranges_lock))
 		return;
 	drm_gpusvm_notifier_lock(&vm->svm);
 	drm_gpusvm_for_each_notifier(notifier, &vm->svm, 0, ULONG_MAX) {
@@ -120,7 +120,7 @@ static void devmem_debugfs_print_vm(struct devmem_vm *vm, struct drm_printer *p)
 			devmem_debugfs_print_range(range, p);
 	}
 	drm_gpusvm_notifier_unlock(&vm->svm);
-	mutex_unlock(&vm->lock);
+	mutex_unlock(&vm->ranges_lock);
 }
 
 static void devmem_debugfs_print_vms(struct devmem_device *dm,

@@ -35,17 +35,19 @@ struct devmem_queue;
  * 1. &devmem_file.lock (mutex): ids of VMs and queues of one open file.
  * 2. &devmem_device.vms_lock (mutex): a VM parts from the hardware, because its
  *    last reference has gone or the device is unplugged. Not with the one before.
- * 3. &devmem_vm.lock (mutex): the SVM ranges of a VM; held while a GPU fault is
- *    served. drm_gpusvm has no lock of its own for its range trees.
- * 4. &devmem_policy.lock (mutex): attributes of memory are set or read out. Not
+ * 3. &devmem_range.lock (mutex): one SVM range of a VM; held while a GPU fault in it
+ *    is served. Nobody holds two.
+ * 4. &devmem_vm.ranges_lock (mutex): which SVM ranges a VM has. drm_gpusvm has no lock
+ *    of its own for its range trees.
+ * 5. &devmem_policy.lock (mutex): attributes of memory are set or read out. Not
  *    needed to look one up.
- * 5. mmap_lock of the mirrored process, taken by drm_gpusvm and drm_pagemap.
- * 6. folio locks, during migration.
- * 7. &drm_gpusvm.notifier_lock (rwsem): written by the MMU notifier, read while
+ * 6. mmap_lock of the mirrored process, taken by drm_gpusvm and drm_pagemap.
+ * 7. folio locks, during migration.
+ * 8. &drm_gpusvm.notifier_lock (rwsem): written by the MMU notifier, read while
  *    translations are committed. Nothing below may allocate memory that
  *    reclaim has to find.
- * 8. &devmem_vm.pt_lock (mutex): the GPU page table of a VM.
- * 9. &devmem_hw.tlb_lock (mutex): the TLB registers.
+ * 9. &devmem_vm.pt_lock (mutex): the GPU page table of a VM.
+ * 10. &devmem_hw.tlb_lock (mutex): the TLB registers.
  *
  * devmem_pm_enter() waits outside of all of these.
  *

@@ -23,8 +23,8 @@
  *
  * A prefetch moves a range of addresses to the device or back before anybody
  * faults on it. The ioctl only checks and records it. When the fences that it
- * waits for have signalled, a worker goes over the range, a chunk at a time, and
- * takes &devmem_vm.lock anew for each, so that faults of the GPU get their turn.
+ * waits for have signalled, a worker goes over the range, a chunk at a time. Faults of
+ * the GPU wait for the chunk that they are in only.
  *
  * The fence of a prefetch always signals: when the worker is done, when the VM
  * goes away, or else a second after &devmem_device.job_timeout_ms. The worker

@@ -194,9 +194,15 @@ static int devmem_pt_grow(struct devmem_vm *vm, u64 va, int level)
 		return PTR_ERR(table);
 
 	mutex_lock(&vm->pt_lock);
-	parent->child[index] = table;
-	devmem_pt_write(vm, parent, index, table->addr | GPU_PTE_VALID);
+	if (!parent->child[index]) {
+		swap(parent->child[index], table);
+		devmem_pt_write(vm, parent, index,
+				parent->child[index]->addr | GPU_PTE_VALID);
+	}
 	mutex_unlock(&vm->pt_lock);
+	/* Somebody else was faster. */
+	if (table)
+		devmem_pt_free(vm->dm, table);
 	return 0;
 }
 
@@ -206,8 +212,7 @@ static int devmem_pt_grow(struct devmem_vm *vm, u64 va, int level)
  * @start: first virtual address
  * @end: end, exclusive
  *
- * Context: process context, &devmem_vm.lock held, which keeps others from
- * making tables. May evict.
+ * Context: process context; takes &devmem_vm.pt_lock. May evict.
  *
  * Return: 0, -ENOSPC when VRAM is used up, -ENOMEM.
  */
@@ -216,7 +221,6 @@ int devmem_pt_prepare(struct devmem_vm *vm, u64 start, u64 end)
 	int level, err;
 	u64 va;
 
-	lockdep_assert_held(&vm->lock);
 	for (va = start; va < end; va = ALIGN_DOWN(va, DEVMEM_PT_LARGE) + DEVMEM_PT_LARGE) {
 		for (level = DEVMEM_PT_ROOT_LEVEL - 1; level >= 0; level--) {
 			err = devmem_pt_grow(vm, va, level);

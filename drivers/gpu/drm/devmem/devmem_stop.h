@@ -15,9 +15,9 @@ struct drm_device;
  * enum devmem_stop_point - places where the driver can be made to wait
  * @DEVMEM_STOP_FAULT: a GPU fault is about to be served
  * @DEVMEM_STOP_MIGRATED: memory is where the fault wants it and not mapped yet;
- *	&devmem_vm.lock is held
+ *	&devmem_range.lock is held
  * @DEVMEM_STOP_BIND: its pages are known, translations are about to be written;
- *	&devmem_vm.lock is held
+ *	&devmem_range.lock is held
  * @DEVMEM_STOP_COPY_TO_DEVICE: pages are about to be copied to the device; the
  *	mmap_lock is held for reading, page tables have migration entries
  * @DEVMEM_STOP_COPY_TO_SYSTEM: the same in the other direction, for a CPU fault

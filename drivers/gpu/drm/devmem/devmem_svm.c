@@ -38,6 +38,11 @@
  * When the CPU side changes the MMU notifier takes the translations of the
  * whole range away. What was unmapped by the process is removed later, from
  * the next fault, since a range can't go away inside its own notifier.
+ *
+ * Faults in different ranges are served at the same time. A range is looked up, or
+ * made, under a lock of the VM that is held for no longer, and then has a lock of its
+ * own. It can have been removed before a fault that found it gets that; the fault
+ * then starts over.
  */
 
 /* Ranges in a window of this size share an MMU notifier; see drm_gpusvm. */
@@ -55,6 +60,9 @@
 
 /* Pages whose residency is looked up at a time */
 #define DEVMEM_SVM_RESIDENCY_BATCH	512
+
+/* A range that is busy when its pin ends is looked at again after this long. */
+#define DEVMEM_SVM_UNPIN_RETRY		(10 * NSEC_PER_MSEC)
 
 static struct devmem_vm *devmem_svm_to_vm(struct drm_gpusvm *gpusvm)
 {
@@ -84,6 +92,7 @@ static struct drm_gpusvm_range *devmem_svm_range_alloc(struct drm_gpusvm *gpusvm
 	if (!range)
 		return NULL;
 	INIT_LIST_HEAD(&range->gc_link);
+	mutex_init(&range->lock);
 	drm_gpusvm_init_pages(&range->pages, &devmem_svm_to_vm(gpusvm)->dm->drm);
 	return &range->base;
 }
@@ -94,8 +103,46 @@ static void devmem_svm_range_free(struct drm_gpusvm_range *base)
 
 	drm_gpusvm_free_pages(base->gpusvm, &range->pages,
 			      devmem_svm_range_pages(range));
+	mutex_destroy(&range->lock);
 	kfree(range);
 }
+
+/* The lowest range that touches some memory, with a reference, or NULL */
+static struct devmem_range *devmem_svm_first_range(struct devmem_vm *vm, unsigned long start,
+						   unsigned long end)
+{
+	struct drm_gpusvm_range *range = NULL;
+	struct drm_gpusvm_notifier *notifier;
+
+	mutex_lock(&vm->ranges_lock);
+	drm_gpusvm_for_each_notifier(notifier, &vm->svm, start, end) {
+		range = drm_gpusvm_range_find(notifier, start, end);
+		if (range)
+			break;
+	}
+	if (range)
+		drm_gpusvm_range_get(range);
+	mutex_unlock(&vm->ranges_lock);
+	return range ? to_devmem_range(range) : NULL;
+}
+
+/* The one behind @range, to which the reference is dropped */
+static struct devmem_range *devmem_svm_next_range(struct devmem_vm *vm,
+						  struct devmem_range *range, unsigned long end)
+{
+	unsigned long start = drm_gpusvm_range_end(&range->base);
+
+	drm_gpusvm_range_put(&range->base);
+	return start < end ? devmem_svm_first_range(vm, start, end) : NULL;
+}
+
+/*
+ * Holds no lock in the body, only a reference to the range, which may be removed;
+ * ranges come and go meanwhile.
+ */
+#define devmem_svm_for_each_range(range, vm, start, end)			\
+	for ((range) = devmem_svm_first_range((vm), (start), (end)); (range);	\
+	     (range) = devmem_svm_next_range((vm), (range), (end)))
 
 /* Take the translations of a range away; true if the TLB may have some. */
 static bool devmem_svm_range_zap(struct devmem_vm *vm, struct devmem_range *range)
@@ -224,16 +271,27 @@ static void devmem_svm_range_unmap(struct devmem_vm *vm, struct devmem_range *ra
 			       devmem_svm_range_pages(range), &ctx);
 }
 
-/* The GPU gets another chance to have the range on the device. */
+/*
+ * The GPU gets another chance to have the range on the device. Returns when to look
+ * at it again, in nanoseconds.
+ */
 static u64 devmem_svm_range_unpin(struct devmem_vm *vm, struct devmem_range *range, u64 now)
 {
-	if (!range->pinned)
+	u64 next = U64_MAX;
+
+	if (!READ_ONCE(range->pinned))
 		return U64_MAX;
-	if (devmem_thrash_pinned(&range->thrash, now))
-		return range->thrash.until;
-	range->pinned = false;
-	devmem_svm_range_unmap(vm, range);
-	return U64_MAX;
+	/* To serve a fault can take long, and other ranges are to be unpinned. */
+	if (!mutex_trylock(&range->lock))
+		return now + DEVMEM_SVM_UNPIN_RETRY;
+	if (devmem_thrash_pinned(&range->thrash, now)) {
+		next = range->thrash.until;
+	} else {
+		WRITE_ONCE(range->pinned, false);
+		devmem_svm_range_unmap(vm, range);
+	}
+	mutex_unlock(&range->lock);
+	return next;
 }
 
 static void devmem_svm_unpin_work(struct work_struct *work)
@@ -241,20 +299,13 @@ static void devmem_svm_unpin_work(struct work_struct *work)
 	struct devmem_vm *vm = container_of(to_delayed_work(work), struct devmem_vm,
 					    unpin_work);
 	u64 now = ktime_get_ns(), next = U64_MAX;
-	struct drm_gpusvm_notifier *notifier;
-	struct drm_gpusvm_range *range;
+	struct devmem_range *range;
 
-	mutex_lock(&vm->lock);
-	drm_gpusvm_for_each_notifier(notifier, &vm->svm, 0, ULONG_MAX) {
-		range = NULL;
-		drm_gpusvm_for_each_range(range, notifier, 0, ULONG_MAX)
-			next = min(next, devmem_svm_range_unpin(vm, to_devmem_range(range),
-								now));
-	}
+	devmem_svm_for_each_range(range, vm, 0, ULONG_MAX)
+		next = min(next, devmem_svm_range_unpin(vm, range, now));
 	if (next != U64_MAX)
 		queue_delayed_work(system_dfl_wq, &vm->unpin_work,
 				   nsecs_to_jiffies(next - now) + 1);
-	mutex_unlock(&vm->lock);
 }
 
 /**
@@ -269,16 +320,16 @@ int devmem_svm_init(struct devmem_vm *vm)
 
 	INIT_LIST_HEAD(&vm->gc_list);
 	spin_lock_init(&vm->gc_lock);
-	mutex_init(&vm->lock);
+	mutex_init(&vm->ranges_lock);
 	INIT_DELAYED_WORK(&vm->unpin_work, devmem_svm_unpin_work);
 	err = drm_gpusvm_init(&vm->svm, "devmem", current->mm, 0,
 			      min(current->mm->task_size, 1ul << GPU_VA_BITS),
 			      DEVMEM_SVM_NOTIFIER_SIZE, &devmem_svm_ops,
 			      vm->dm->chunk_sizes, vm->dm->num_chunks);
 	if (err)
-		mutex_destroy(&vm->lock);
+		mutex_destroy(&vm->ranges_lock);
 	else
-		drm_gpusvm_driver_set_lock(&vm->svm, &vm->lock);
+		drm_gpusvm_driver_set_lock(&vm->svm, &vm->ranges_lock);
 	return err;
 }
 
@@ -288,52 +339,52 @@ int devmem_svm_init(struct devmem_vm *vm)
  *
  * Afterwards the MMU notifier finds nothing to do for the hardware.
  *
- * Context: process context; takes &devmem_vm.lock.
+ * Context: process context; takes &devmem_range.lock.
  */
 void devmem_svm_unmap_all(struct devmem_vm *vm)
 {
-	struct drm_gpusvm_notifier *notifier;
-	struct drm_gpusvm_range *range;
+	struct devmem_range *range;
 
-	mutex_lock(&vm->lock);
-	drm_gpusvm_for_each_notifier(notifier, &vm->svm, 0, ULONG_MAX) {
-		range = NULL;
-		drm_gpusvm_for_each_range(range, notifier, 0, ULONG_MAX)
-			devmem_svm_range_unmap(vm, to_devmem_range(range));
+	devmem_svm_for_each_range(range, vm, 0, ULONG_MAX) {
+		mutex_lock(&range->lock);
+		devmem_svm_range_unmap(vm, range);
+		mutex_unlock(&range->lock);
 	}
-	mutex_unlock(&vm->lock);
 }
 
 /**
  * devmem_svm_fini() - end the mirror
  * @vm: the VM, after devmem_svm_unmap_all()
  *
- * Context: process context; takes &devmem_vm.lock.
+ * Context: process context; takes &devmem_vm.ranges_lock.
  */
 void devmem_svm_fini(struct devmem_vm *vm)
 {
 	cancel_delayed_work_sync(&vm->unpin_work);
-	mutex_lock(&vm->lock);
+	mutex_lock(&vm->ranges_lock);
 	drm_gpusvm_fini(&vm->svm);
-	mutex_unlock(&vm->lock);
-	mutex_destroy(&vm->lock);
+	mutex_unlock(&vm->ranges_lock);
+	mutex_destroy(&vm->ranges_lock);
 }
 
 /*
  * Remove a range, which the notifier can put on the list of garbage until it is
- * out of the notifier's tree.
+ * out of the notifier's tree. Whoever waits for its lock has a reference.
  */
 static void devmem_svm_range_remove(struct devmem_vm *vm, struct devmem_range *range)
 {
-	lockdep_assert_held(&vm->lock);
+	lockdep_assert_held(&range->lock);
+	if (range->removed)
+		return;
+	range->removed = true;
 	devmem_svm_range_unmap(vm, range);
-	drm_gpusvm_range_get(&range->base);
+	mutex_lock(&vm->ranges_lock);
 	drm_gpusvm_range_remove(&vm->svm, &range->base);
+	mutex_unlock(&vm->ranges_lock);
 
 	spin_lock(&vm->gc_lock);
 	list_del_init(&range->gc_link);
 	spin_unlock(&vm->gc_lock);
-	drm_gpusvm_range_put(&range->base);
 }
 
 /**
@@ -344,26 +395,26 @@ static void devmem_svm_range_remove(struct devmem_vm *vm, struct devmem_range *r
  *
  * The memory stays where it is. The GPU faults on it and gets new ranges.
  *
- * Context: process context; takes &devmem_vm.lock, which a fault holds for as long
- * as it takes to serve it.
+ * Context: process context; takes &devmem_range.lock, which a fault holds for as
+ * long as it takes to serve it.
  *
  * Return: 0, or -EINTR when the thread is killed.
  */
 int devmem_svm_remove_ranges(struct devmem_vm *vm, unsigned long start,
 			     unsigned long end)
 {
-	struct drm_gpusvm_notifier *notifier, *next_notifier;
-	struct drm_gpusvm_range *range, *next;
+	struct devmem_range *range;
 	int err;
 
-	err = mutex_lock_killable(&vm->lock);
-	if (err)
-		return err;
-	drm_gpusvm_for_each_notifier_safe(notifier, next_notifier, &vm->svm, start, end) {
-		drm_gpusvm_for_each_range_safe(range, next, notifier, start, end)
-			devmem_svm_range_remove(vm, to_devmem_range(range));
+	devmem_svm_for_each_range(range, vm, start, end) {
+		err = mutex_lock_killable(&range->lock);
+		if (err) {
+			drm_gpusvm_range_put(&range->base);
+			return err;
+		}
+		devmem_svm_range_remove(vm, range);
+		mutex_unlock(&range->lock);
 	}
-	mutex_unlock(&vm->lock);
 	return 0;
 }
 
@@ -371,30 +422,40 @@ int devmem_svm_remove_ranges(struct devmem_vm *vm, unsigned long start,
  * devmem_svm_ban() - let the GPU access nothing any more
  * @vm: the VM
  *
- * Context: the worker of a fault, which nobody kills; takes &devmem_vm.lock.
+ * Context: the worker of a fault, which nobody kills; takes &devmem_range.lock.
  */
 void devmem_svm_ban(struct devmem_vm *vm)
 {
-	mutex_lock(&vm->lock);
-	/* Faults look at it under the lock, so that no range comes back. */
+	/* Faults look at it under the lock, so that no range comes after it. */
+	mutex_lock(&vm->ranges_lock);
 	WRITE_ONCE(vm->banned, true);
-	mutex_unlock(&vm->lock);
+	mutex_unlock(&vm->ranges_lock);
 	devmem_svm_remove_ranges(vm, 0, devmem_svm_end(vm));
 }
 
-/* Remove ranges whose memory the process has unmapped. */
+/*
+ * Remove ranges whose memory the process has unmapped, but for those which are in
+ * use: to serve a fault can take long, and the fault removes them itself.
+ */
 static void devmem_svm_collect_garbage(struct devmem_vm *vm)
 {
 	struct devmem_range *range;
+	LIST_HEAD(seen);
 
-	lockdep_assert_held(&vm->lock);
 	spin_lock(&vm->gc_lock);
 	while ((range = list_first_entry_or_null(&vm->gc_list, struct devmem_range,
 						 gc_link))) {
+		list_move_tail(&range->gc_link, &seen);
+		drm_gpusvm_range_get(&range->base);
 		spin_unlock(&vm->gc_lock);
-		devmem_svm_range_remove(vm, range);
+		if (mutex_trylock(&range->lock)) {
+			devmem_svm_range_remove(vm, range);
+			mutex_unlock(&range->lock);
+		}
+		drm_gpusvm_range_put(&range->base);
 		spin_lock(&vm->gc_lock);
 	}
+	list_splice(&seen, &vm->gc_list);
 	spin_unlock(&vm->gc_lock);
 }
 
@@ -537,7 +598,7 @@ static bool devmem_svm_range_is_damped(struct devmem_vm *vm, struct devmem_range
 	u64 now = ktime_get_ns();
 	bool taken;
 
-	lockdep_assert_held(&vm->lock);
+	lockdep_assert_held(&range->lock);
 	drm_gpusvm_notifier_lock(&vm->svm);
 	taken = range->taken;
 	range->taken = false;
@@ -546,7 +607,7 @@ static bool devmem_svm_range_is_damped(struct devmem_vm *vm, struct devmem_range
 	if (taken && !devmem_thrash_pinned(thrash, now)) {
 		devmem_stats_add(vm->stats, DEVMEM_STAT_BOUNCES, 1);
 		if (devmem_thrash_bounce(thrash, &vm->dm->thrash, now)) {
-			range->pinned = true;
+			WRITE_ONCE(range->pinned, true);
 			devmem_stats_add(vm->stats, DEVMEM_STAT_PINS, 1);
 			trace_devmem_thrash(vm->vmid, drm_gpusvm_range_start(&range->base),
 					    drm_gpusvm_range_end(&range->base),
@@ -644,36 +705,35 @@ static bool devmem_svm_range_satisfies(struct devmem_vm *vm, struct devmem_range
 	}
 }
 
-/* One try to serve a request; -EAGAIN to try again. */
-static int devmem_svm_serve_once(struct devmem_vm *vm, struct devmem_svm_request *req)
+/* The range of a request, with a reference; a new one if there is none. */
+static struct devmem_range *devmem_svm_range_get(struct devmem_vm *vm,
+						 struct devmem_svm_request *req,
+						 const struct drm_gpusvm_ctx *ctx)
 {
-	struct drm_gpusvm_ctx ctx = {
-		.device_private_page_owner = vm->dm->peer.owner,
-		.read_only = !req->write,
-		.devmem_possible = !!vm->dpagemap,
-		.allow_mixed = true,
-	};
-	struct drm_gpusvm_range *base;
-	struct devmem_range *range;
+	struct drm_gpusvm_range *base = ERR_PTR(-ECANCELED);
+
+	mutex_lock(&vm->ranges_lock);
+	if (!vm->banned)
+		base = drm_gpusvm_range_find_or_insert(&vm->svm, req->va, req->start,
+						       req->end, ctx);
+	if (!IS_ERR(base))
+		drm_gpusvm_range_get(base);
+	mutex_unlock(&vm->ranges_lock);
+	return IS_ERR(base) ? ERR_CAST(base) : to_devmem_range(base);
+}
+
+/* Serve a request in its range; -EAGAIN if it was changed meanwhile. */
+static int devmem_svm_range_serve(struct devmem_vm *vm, struct devmem_range *range,
+				  struct devmem_svm_request *req,
+				  const struct drm_gpusvm_ctx *ctx)
+{
 	int err;
 
-	if (vm->banned)
-		return -ECANCELED;
-	devmem_svm_collect_garbage(vm);
-	req->attrs = devmem_policy_get(&vm->policy, req->va, &req->start, &req->end);
-	if (req->atomic && req->attrs.atomic == DRM_DEVMEM_ATOMIC_CPU)
-		return -EACCES;
-	if (req->small) {
-		req->start = ALIGN_DOWN(req->va, PAGE_SIZE);
-		req->end = req->start + PAGE_SIZE;
-	}
-	base = drm_gpusvm_range_find_or_insert(&vm->svm, req->va, req->start, req->end, &ctx);
-	if (IS_ERR(base))
-		return PTR_ERR(base);
-
-	range = to_devmem_range(base);
-	req->start = drm_gpusvm_range_start(base);
-	req->end = drm_gpusvm_range_end(base);
+	lockdep_assert_held(&range->lock);
+	if (range->removed)
+		return -EAGAIN;
+	req->start = drm_gpusvm_range_start(&range->base);
+	req->end = drm_gpusvm_range_end(&range->base);
 	if (devmem_svm_range_satisfies(vm, range, req))
 		return -EALREADY;
 
@@ -688,20 +748,24 @@ static int devmem_svm_serve_once(struct devmem_vm *vm, struct devmem_svm_request
 	devmem_stop_at(&vm->dm->stop, DEVMEM_STOP_MIGRATED);
 
 	err = drm_gpusvm_get_pages(&vm->svm, &range->pages, vm->svm.mm,
-				   &base->notifier->notifier, req->start, req->end, &ctx);
+				   &range->base.notifier->notifier, req->start, req->end, ctx);
 	devmem_stop_at(&vm->dm->stop, DEVMEM_STOP_BIND);
 	if (!err)
 		err = devmem_svm_range_bind(vm, range, req);
 	if (!err)
 		err = devmem_svm_check_atomic(vm, req);
-	/* Unmapped between the garbage collection and here: look again. */
-	if (err == -EFAULT && devmem_svm_range_is_unmapped(range))
+
+	/* Unmapped by the process since the garbage was collected: look again. */
+	if (err == -EFAULT && devmem_svm_range_is_unmapped(range)) {
+		devmem_svm_range_remove(vm, range);
 		return -EAGAIN;
+	}
 	/*
 	 * Some other page can be at fault: beyond a file, poisoned, read-only; or
 	 * on another device than the rest, which no range can hold.
 	 */
-	if ((err == -EFAULT || err == -EPERM || err == -EOPNOTSUPP) && !req->small) {
+	if ((err == -EFAULT || err == -EPERM || err == -EOPNOTSUPP) &&
+	    devmem_svm_range_pages(range) > 1) {
 		req->small = true;
 		devmem_svm_range_remove(vm, range);
 		return -EAGAIN;
@@ -713,6 +777,37 @@ static int devmem_svm_serve_once(struct devmem_vm *vm, struct devmem_svm_request
 	return err == -EBUSY ? -EAGAIN : err;
 }
 
+/* One try to serve a request; -EAGAIN to try again. */
+static int devmem_svm_serve_once(struct devmem_vm *vm, struct devmem_svm_request *req)
+{
+	struct drm_gpusvm_ctx ctx = {
+		.device_private_page_owner = vm->dm->peer.owner,
+		.read_only = !req->write,
+		.devmem_possible = !!vm->dpagemap,
+		.allow_mixed = true,
+	};
+	struct devmem_range *range;
+	int err;
+
+	devmem_svm_collect_garbage(vm);
+	req->attrs = devmem_policy_get(&vm->policy, req->va, &req->start, &req->end);
+	if (req->atomic && req->attrs.atomic == DRM_DEVMEM_ATOMIC_CPU)
+		return -EACCES;
+	if (req->small) {
+		req->start = ALIGN_DOWN(req->va, PAGE_SIZE);
+		req->end = req->start + PAGE_SIZE;
+	}
+	range = devmem_svm_range_get(vm, req, &ctx);
+	if (IS_ERR(range))
+		return PTR_ERR(range);
+
+	mutex_lock(&range->lock);
+	err = devmem_svm_range_serve(vm, range, req, &ctx);
+	mutex_unlock(&range->lock);
+	drm_gpusvm_range_put(&range->base);
+	return err;
+}
+
 /* Serve a request, with new tries until @deadline, in jiffies. */
 static int devmem_svm_serve(struct devmem_vm *vm, struct devmem_svm_request *req,
 			    unsigned long deadline)
@@ -720,14 +815,12 @@ static int devmem_svm_serve(struct devmem_vm *vm, struct devmem_svm_request *req
 	unsigned long start = req->start, end = req->end;
 	int err;
 
-	mutex_lock(&vm->lock);
 	do {
 		req->start = start;
 		req->end = end;
 		err = devmem_svm_serve_once(vm, req);
 		cond_resched();
 	} while (err == -EAGAIN && time_before(jiffies, deadline));
-	mutex_unlock(&vm->lock);
 	return err;
 }
 
@@ -737,7 +830,7 @@ static int devmem_svm_serve(struct devmem_vm *vm, struct devmem_svm_request *req
  * @va: virtual address of the access
  * @access: GPU_ACCESS_*
  *
- * Context: process context; takes &devmem_vm.lock and what is below.
+ * Context: process context; takes &devmem_range.lock and what is below.
  *
  * Return: 0 when the access can be retried, -EALREADY when it already could,
  * else why the process may not make it: -ENOENT (nothing mapped), -EPERM
@@ -778,7 +871,7 @@ int devmem_svm_fault(struct devmem_vm *vm, u64 va, u8 access)
  * one is made within the bounds. What cannot migrate is mapped where it is, and
  * a page that the GPU could not use either is passed by.
  *
- * Context: process context; takes &devmem_vm.lock and what is below.
+ * Context: process context; takes &devmem_range.lock and what is below.
  *
  * Return: 0, -ENOMEM, -ENOSPC, -EAGAIN (kept changing), -ECANCELED (banned).
  */

@@ -4,6 +4,7 @@
 #define _DEVMEM_SVM_H_
 
 #include <drm/drm_gpusvm.h>
+#include <linux/mutex.h>
 #include <linux/sizes.h>
 #include <linux/types.h>
 
@@ -18,6 +19,8 @@ struct devmem_vm;
 struct devmem_range {
 	/** @base: range as drm_gpusvm knows it. */
 	struct drm_gpusvm_range base;
+	/** @lock: see the locking DOC in devmem_device.h. */
+	struct mutex lock;
 	/** @pages: its memory, mapped for the device. */
 	struct drm_gpusvm_pages pages;
 	/** @gc_link: link in &devmem_vm.gc_list. */
@@ -33,10 +36,15 @@ struct devmem_range {
 	 * protected by the notifier lock.
 	 */
 	bool taken;
-	/** @pinned: stays in system memory, see &devmem_vm.unpin_work. */
+	/**
+	 * @pinned: stays in system memory, see &devmem_vm.unpin_work; protected by
+	 * @lock, as is what follows.
+	 */
 	bool pinned;
-	/** @thrash: how often that happened. */
+	/** @thrash: how often it went back and forth. */
 	struct devmem_thrash thrash;
+	/** @removed: the VM does not have it any more; never reset. */
+	bool removed;
 };
 
 /* How much devmem_svm_settle() looks at, at most */

@@ -41,8 +41,8 @@ struct devmem_vm {
 	unsigned int num_queues;
 	/** @svm: mirror of the process. */
 	struct drm_gpusvm svm;
-	/** @lock: see the locking DOC in devmem_device.h. */
-	struct mutex lock;
+	/** @ranges_lock: protects the trees of ranges in @svm. */
+	struct mutex ranges_lock;
 	/** @pt: page table. */
 	struct devmem_pt pt;
 	/** @pt_lock: protects @pt. */
@@ -63,7 +63,10 @@ struct devmem_vm {
 	struct delayed_work unpin_work;
 	/** @report: faults that failed. */
 	struct devmem_report report;
-	/** @banned: a fault failed, and nothing goes on; never reset. */
+	/**
+	 * @banned: a fault failed, and nothing goes on; set under @ranges_lock, never
+	 * reset.
+	 */
 	bool banned;
 };
 

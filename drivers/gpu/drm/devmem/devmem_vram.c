@@ -298,7 +298,7 @@ devmem_vram_get_block(struct devmem_device *dm, u64 size, unsigned long flags,
  * The content is undefined. Other allocations may be evicted.
  *
  * Context: process context; mmap_lock may be held, no folio lock, no lock of
- * the driver below &devmem_vm.lock.
+ * the driver below &devmem_range.lock.
  *
  * Return: the allocation with one reference, or an ERR_PTR: -ENOSPC, -ENOMEM.
  */

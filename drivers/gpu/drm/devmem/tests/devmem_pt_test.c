@@ -82,7 +82,6 @@ static void devmem_pt_test_fini(void *data)
 	struct devmem_vm *vm = data;
 
 	devmem_pt_fini(vm);
-	mutex_destroy(&vm->lock);
 }
 
 /* As much of a VM as a page table needs */
@@ -92,20 +91,9 @@ static struct devmem_vm *devmem_pt_test_vm(struct kunit *test)
 
 	KUNIT_ASSERT_NOT_NULL(test, vm);
 	vm->dm = devmem_test_device_create(test, DEVMEM_PT_TEST_VRAM);
-	mutex_init(&vm->lock);
 	KUNIT_ASSERT_EQ(test, devmem_pt_init(vm), 0);
 	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, devmem_pt_test_fini, vm), 0);
 	return vm;
-}
-
-static int devmem_pt_test_prepare(struct devmem_vm *vm, u64 start, u64 end)
-{
-	int err;
-
-	mutex_lock(&vm->lock);
-	err = devmem_pt_prepare(vm, start, end);
-	mutex_unlock(&vm->lock);
-	return err;
 }
 
 /* Nothing is mapped in a new table, nor after tables were prepared. */
@@ -115,7 +103,7 @@ static void devmem_pt_test_empty(struct kunit *test)
 
 	devmem_pt_test_expect_none(test, vm, 0);
 	devmem_pt_test_expect_none(test, vm, DEVMEM_PT_TEST_VA);
-	KUNIT_ASSERT_EQ(test, devmem_pt_test_prepare(vm, DEVMEM_PT_TEST_VA,
+	KUNIT_ASSERT_EQ(test, devmem_pt_prepare(vm, DEVMEM_PT_TEST_VA,
 						     DEVMEM_PT_TEST_VA + SZ_2M), 0);
 	devmem_pt_test_expect_none(test, vm, DEVMEM_PT_TEST_VA);
 	KUNIT_EXPECT_EQ(test, devmem_pt_test_walk(test, vm, DEVMEM_PT_TEST_VA).level, 0);
@@ -131,7 +119,7 @@ static void devmem_pt_test_page(struct kunit *test)
 	u64 va = DEVMEM_PT_TEST_VA + SZ_64K;
 	struct devmem_vm *vm = devmem_pt_test_vm(test);
 
-	KUNIT_ASSERT_EQ(test, devmem_pt_test_prepare(vm, va, va + SZ_4K), 0);
+	KUNIT_ASSERT_EQ(test, devmem_pt_prepare(vm, va, va + SZ_4K), 0);
 	devmem_pt_map(vm, va, DEVMEM_PT_TEST_ADDR, SZ_4K, 0);
 	devmem_pt_test_expect(test, vm, va, DEVMEM_PT_TEST_ADDR | DEVMEM_PT_TEST_LEAF, 0);
 	devmem_pt_test_expect(test, vm, va + SZ_4K - 1,
@@ -153,7 +141,7 @@ static void devmem_pt_test_border(struct kunit *test)
 	u64 va = DEVMEM_PT_TEST_VA + SZ_2M - 2 * SZ_4K, i;
 	struct devmem_vm *vm = devmem_pt_test_vm(test);
 
-	KUNIT_ASSERT_EQ(test, devmem_pt_test_prepare(vm, va, va + 4 * SZ_4K), 0);
+	KUNIT_ASSERT_EQ(test, devmem_pt_prepare(vm, va, va + 4 * SZ_4K), 0);
 	devmem_pt_map(vm, va, DEVMEM_PT_TEST_ADDR, 4 * SZ_4K, GPU_PTE_WRITE);
 	for (i = 0; i < 4; i++)
 		devmem_pt_test_expect(test, vm, va + i * SZ_4K,
@@ -176,7 +164,7 @@ static void devmem_pt_test_large(struct kunit *test)
 	u64 va = DEVMEM_PT_TEST_VA, leaf = DEVMEM_PT_TEST_ADDR | DEVMEM_PT_TEST_LEAF;
 	struct devmem_vm *vm = devmem_pt_test_vm(test);
 
-	KUNIT_ASSERT_EQ(test, devmem_pt_test_prepare(vm, va, va + SZ_2M + SZ_8K), 0);
+	KUNIT_ASSERT_EQ(test, devmem_pt_prepare(vm, va, va + SZ_2M + SZ_8K), 0);
 	devmem_pt_map(vm, va, DEVMEM_PT_TEST_ADDR, SZ_2M + SZ_8K, 0);
 	devmem_pt_test_expect(test, vm, va, leaf, 1);
 	devmem_pt_test_expect(test, vm, va + SZ_1M + 123, leaf, 1);
@@ -191,7 +179,7 @@ static void devmem_pt_test_unaligned(struct kunit *test)
 	u64 va = DEVMEM_PT_TEST_VA, addr = DEVMEM_PT_TEST_ADDR + SZ_4K;
 	struct devmem_vm *vm = devmem_pt_test_vm(test);
 
-	KUNIT_ASSERT_EQ(test, devmem_pt_test_prepare(vm, va, va + 2 * SZ_2M), 0);
+	KUNIT_ASSERT_EQ(test, devmem_pt_prepare(vm, va, va + 2 * SZ_2M), 0);
 	devmem_pt_map(vm, va, addr, SZ_2M, 0);
 	devmem_pt_test_expect(test, vm, va, addr | DEVMEM_PT_TEST_LEAF, 0);
 	devmem_pt_test_expect(test, vm, va + SZ_2M - 1,
@@ -206,7 +194,7 @@ static void devmem_pt_test_park(struct kunit *test)
 	struct devmem_vm *vm = devmem_pt_test_vm(test);
 	u64 available, i;
 
-	KUNIT_ASSERT_EQ(test, devmem_pt_test_prepare(vm, va, va + SZ_2M), 0);
+	KUNIT_ASSERT_EQ(test, devmem_pt_prepare(vm, va, va + SZ_2M), 0);
 	available = devmem_vram_available(vm->dm);
 
 	for (i = 0; i < 3; i++) {
@@ -234,8 +222,8 @@ static void devmem_pt_test_far(struct kunit *test)
 	struct devmem_vm *vm = devmem_pt_test_vm(test);
 	int level;
 
-	KUNIT_ASSERT_EQ(test, devmem_pt_test_prepare(vm, 0, SZ_4K), 0);
-	KUNIT_ASSERT_EQ(test, devmem_pt_test_prepare(vm, last, last + SZ_4K), 0);
+	KUNIT_ASSERT_EQ(test, devmem_pt_prepare(vm, 0, SZ_4K), 0);
+	KUNIT_ASSERT_EQ(test, devmem_pt_prepare(vm, last, last + SZ_4K), 0);
 	devmem_pt_map(vm, 0, DEVMEM_PT_TEST_ADDR, SZ_4K, 0);
 	devmem_pt_map(vm, last, DEVMEM_PT_TEST_ADDR + SZ_4K, SZ_4K, 0);
 
@@ -245,7 +233,7 @@ static void devmem_pt_test_far(struct kunit *test)
 		devmem_pt_test_expect_none(test, vm, last - va);
 
 		/* Each in a table of its own from this level down */
-		KUNIT_ASSERT_EQ(test, devmem_pt_test_prepare(vm, va, va + SZ_4K), 0);
+		KUNIT_ASSERT_EQ(test, devmem_pt_prepare(vm, va, va + SZ_4K), 0);
 		devmem_pt_map(vm, va, DEVMEM_PT_TEST_ADDR + (level + 2) * SZ_4K, SZ_4K, 0);
 	}
 
@@ -267,24 +255,22 @@ static void devmem_pt_test_tables(struct kunit *test)
 
 	KUNIT_ASSERT_NOT_NULL(test, vm);
 	vm->dm = dm;
-	mutex_init(&vm->lock);
 	KUNIT_ASSERT_EQ(test, devmem_pt_init(vm), 0);
 	KUNIT_EXPECT_EQ(test, devmem_vram_available(dm), available - SZ_4K);
 
 	/* One for each level below the root */
-	KUNIT_EXPECT_EQ(test, devmem_pt_test_prepare(vm, va, va + SZ_4K), 0);
+	KUNIT_EXPECT_EQ(test, devmem_pt_prepare(vm, va, va + SZ_4K), 0);
 	KUNIT_EXPECT_EQ(test, devmem_vram_available(dm), available - GPU_PT_LEVELS * SZ_4K);
-	KUNIT_EXPECT_EQ(test, devmem_pt_test_prepare(vm, va, va + SZ_2M), 0);
+	KUNIT_EXPECT_EQ(test, devmem_pt_prepare(vm, va, va + SZ_2M), 0);
 	KUNIT_EXPECT_EQ(test, devmem_vram_available(dm), available - GPU_PT_LEVELS * SZ_4K);
 
 	/* One more, for the one page beyond */
-	KUNIT_EXPECT_EQ(test, devmem_pt_test_prepare(vm, va + SZ_1M, va + SZ_2M + SZ_4K), 0);
+	KUNIT_EXPECT_EQ(test, devmem_pt_prepare(vm, va + SZ_1M, va + SZ_2M + SZ_4K), 0);
 	KUNIT_EXPECT_EQ(test, devmem_vram_available(dm),
 			available - (GPU_PT_LEVELS + 1) * SZ_4K);
 
 	devmem_pt_map(vm, va, DEVMEM_PT_TEST_ADDR, SZ_2M, 0);
 	devmem_pt_fini(vm);
-	mutex_destroy(&vm->lock);
 	KUNIT_EXPECT_EQ(test, devmem_vram_available(dm), available);
 }
 
@@ -294,12 +280,12 @@ static void devmem_pt_test_no_vram(struct kunit *test)
 	u64 va = DEVMEM_PT_TEST_VA, end;
 	struct devmem_vm *vm = devmem_pt_test_vm(test);
 
-	KUNIT_ASSERT_EQ(test, devmem_pt_test_prepare(vm, va, va + SZ_4K), 0);
+	KUNIT_ASSERT_EQ(test, devmem_pt_prepare(vm, va, va + SZ_4K), 0);
 	devmem_pt_map(vm, va, DEVMEM_PT_TEST_ADDR, SZ_4K, 0);
 
 	/* A table of 4 KiB for each 2 MiB: more than there is VRAM */
 	end = va + SZ_4K + (u64)(DEVMEM_PT_TEST_VRAM / SZ_4K) * SZ_2M;
-	KUNIT_EXPECT_EQ(test, devmem_pt_test_prepare(vm, va, end), -ENOSPC);
+	KUNIT_EXPECT_EQ(test, devmem_pt_prepare(vm, va, end), -ENOSPC);
 	devmem_pt_test_expect(test, vm, va, DEVMEM_PT_TEST_ADDR | DEVMEM_PT_TEST_LEAF, 0);
 	devmem_pt_zap(vm, va, end);
 	devmem_pt_test_expect_none(test, vm, va);
@@ -314,8 +300,8 @@ static void devmem_pt_test_restore(struct kunit *test)
 
 	KUNIT_ASSERT_NOT_NULL(test, lost);
 	memset(lost, 0xff, SZ_4K);
-	KUNIT_ASSERT_EQ(test, devmem_pt_test_prepare(vm, va, va + SZ_4M), 0);
-	KUNIT_ASSERT_EQ(test, devmem_pt_test_prepare(vm, far, far + SZ_4K), 0);
+	KUNIT_ASSERT_EQ(test, devmem_pt_prepare(vm, va, va + SZ_4M), 0);
+	KUNIT_ASSERT_EQ(test, devmem_pt_prepare(vm, far, far + SZ_4K), 0);
 	/* One table was parked. */
 	devmem_pt_map(vm, va, DEVMEM_PT_TEST_ADDR, SZ_2M, 0);
 	devmem_pt_zap(vm, va, va + SZ_2M);
