@@ -53,6 +53,9 @@
  * SUBTEST: userfaultfd-destroy
  * Description: Queue and VM can be destroyed while the GPU waits for userfaultfd
  *
+ * SUBTEST: userfaultfd-parallel
+ * Description: While the GPU waits for userfaultfd, other faults of the VM are served
+ *
  * SUBTEST: userfaultfd-kill
  * Description: A process can be killed while its GPU waits for userfaultfd
  *
@@ -193,6 +196,7 @@
 #include "drmtest.h"
 #include "igt_core.h"
 #include "igt_kmod.h"
+#include "igt_syncobj.h"
 #include "lib/igt_devmem.h"
 
 IGT_TEST_DESCRIPTION("What the kernel's memory management does to memory on the device");
@@ -511,6 +515,40 @@ static void test_userfaultfd_destroy(void)
 	igt_devmem_poke(&d, p, PATTERN);
 	igt_assert_eq_u64(*p, PATTERN);
 	igt_devmem_shared_free(h.source, PAGE);
+	igt_devmem_anon_free(p, SIZE);
+}
+
+static void test_userfaultfd_parallel(void)
+{
+	uint64_t *p = igt_devmem_anon_alloc(SIZE), *q = igt_devmem_anon_alloc(SIZE);
+	struct igt_devmem second = d;
+	struct handler h;
+
+	second.queue = igt_devmem_queue_create(d.fd, d.vm);
+	second.syncobj = syncobj_create(d.fd, 0);
+	igt_devmem_batch_init(&second.batch, 64);
+	open_userfaultfd(&h, p, SIZE, UFFDIO_REGISTER_MODE_MISSING, 0);
+	wait_unserved(&h, p);
+
+	/* To the device, by attributes back, and there is nothing left of it. */
+	igt_devmem_poke(&second, q, PATTERN);
+	igt_assert_eq_u64(*q, PATTERN);
+	igt_devmem_madvise(d.fd, d.vm, q, SIZE, DRM_DEVMEM_ATTR_PREFERRED,
+			   DRM_DEVMEM_PREFERRED_SYSTEM);
+	igt_devmem_poke(&second, q, PATTERN + 1);
+	igt_assert_eq_u64(*q, PATTERN + 1);
+	igt_devmem_anon_free(q, SIZE);
+	q = igt_devmem_anon_alloc(SIZE);
+	igt_devmem_poke(&second, q, PATTERN);
+	igt_assert_eq_u64(*q, PATTERN);
+
+	start_handler(&h);
+	igt_assert(igt_devmem_done(&d, IGT_DEVMEM_TIMEOUT_NS));
+	end_handler(&h);
+	igt_devmem_batch_fini(&second.batch);
+	syncobj_destroy(d.fd, second.syncobj);
+	igt_devmem_queue_destroy(d.fd, second.queue);
+	igt_devmem_anon_free(q, SIZE);
 	igt_devmem_anon_free(p, SIZE);
 }
 
@@ -1958,6 +1996,8 @@ static const struct igt_devmem_subtest tests[] = {
 	{ "userfaultfd-move", "Moving pages loses nothing", test_userfaultfd_move },
 	{ "userfaultfd-destroy", "The GPU's wait keeps nothing from going",
 	  test_userfaultfd_destroy },
+	{ "userfaultfd-parallel", "The GPU's wait holds up nobody else",
+	  test_userfaultfd_parallel },
 	{ "userfaultfd-kill", "The GPU's wait keeps nobody from dying",
 	  test_userfaultfd_kill },
 	{ "proc-pagemap", "Looking at page tables moves nothing", test_proc_pagemap },

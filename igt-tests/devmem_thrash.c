@@ -29,11 +29,16 @@
  * SUBTEST: asked-for
  * Description: What a program asks for is not held back
  *
+ * SUBTEST: promote
+ * Description: Memory that could not be moved at first is, if the GPU goes on using it
+ *
  * SUBTEST: fair
  * Description: CPU and GPU that work on one page at full speed both get on
  */
 
+#include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "drmtest.h"
@@ -184,6 +189,58 @@ static void test_asked_for(void)
 	igt_devmem_anon_free(p, 2 * MIB);
 }
 
+/* A pipe holds the first page of @p, which therefore can't be moved. */
+static void hold_page(int pipe, void *p)
+{
+	struct iovec iov = { .iov_base = p, .iov_len = PAGE };
+
+	igt_assert_eq(vmsplice(pipe, &iov, 1, 0), PAGE);
+}
+
+static void test_promote(void)
+{
+	uint64_t *p[3], looks, *hot, *cold, *kept;
+	char buf[PAGE];
+	unsigned int i;
+	int fds[2];
+
+	igt_assert_eq(pipe(fds), 0);
+	for (i = 0; i < ARRAY_SIZE(p); i++) {
+		p[i] = igt_devmem_anon_alloc(2 * MIB);
+		p[i][0] = 1;
+		hold_page(fds[1], p[i]);
+	}
+	hot = p[0];
+	cold = p[1];
+	kept = p[2];
+	igt_devmem_madvise(d.fd, d.vm, kept, 2 * MIB, DRM_DEVMEM_ATTR_MIGRATION,
+			   DRM_DEVMEM_MIGRATION_ON_PREFETCH);
+	for (i = 0; i < ARRAY_SIZE(p); i++) {
+		igt_devmem_poke(&d, p[i], 2);
+		igt_assert_eq(igt_devmem_count(&d, p[i], PAGE, SYSTEM), 1);
+		igt_assert_eq(read(fds[0], buf, PAGE), PAGE);
+	}
+
+	/* No fault of the GPU comes by itself. */
+	looks = stats().access_scans;
+	while (!igt_devmem_count(&d, hot, PAGE, DEVICE) && stats().access_scans < looks + 500) {
+		igt_assert_eq_u64(igt_devmem_peek(&d, hot), 2);
+		igt_assert_eq_u64(igt_devmem_peek(&d, kept), 2);
+	}
+	igt_info("%llu promotions in %llu looks\n", (unsigned long long)stats().promotions,
+		 (unsigned long long)(stats().access_scans - looks));
+	igt_assert(igt_devmem_location_is(&d, hot, 2 * MIB, DEVICE));
+	igt_assert_eq(igt_devmem_count(&d, cold, PAGE, SYSTEM), 1);
+	igt_assert_eq(igt_devmem_count(&d, kept, PAGE, SYSTEM), 1);
+	igt_assert_eq_u64(stats().promotions, 1);
+	for (i = 0; i < ARRAY_SIZE(p); i++) {
+		igt_assert_eq_u64(p[i][0], 2);
+		igt_devmem_anon_free(p[i], 2 * MIB);
+	}
+	close(fds[0]);
+	close(fds[1]);
+}
+
 /* r1 = stop word; loop until it is not zero. */
 static void start_adding(uint64_t *word, uint64_t *stop)
 {
@@ -243,6 +300,8 @@ static const struct {
 	{ "eviction", "Eviction is no bounce", EASY "vram_size=16", test_eviction },
 	{ "asked-for", "Attributes and prefetch go first",
 	  EASY "thrash_pin_ms=60000", test_asked_for },
+	{ "promote", "What the GPU uses in place moves when it can",
+	  "access_period_ms=20 access_hot=3", test_promote },
 	{ "fair", "Both sides get on", "", test_fair },
 };
 

@@ -31,6 +31,12 @@
  * SUBTEST: evict-while-owner-exits
  * Description: Memory is evicted while the only process that maps it exits
  *
+ * SUBTEST: evict-unused-first
+ * Description: What the GPU uses stays, what it has not used for long is evicted
+ *
+ * SUBTEST: free-dirty
+ * Description: What the GPU wrote on the device after MADV_FREE is not thrown away
+ *
  * SUBTEST: evict-while-used
  * Description: Memory is evicted while the GPU counts in it
  *
@@ -336,6 +342,54 @@ static void test_evict_while_used(void)
 	igt_assert_eq(igt_devmem_queue_query(d.fd, d.queue).errors, 0);
 	igt_assert_eq_u64(words[0], adds);
 	igt_devmem_anon_free(words, 2 * MIB);
+}
+
+static void test_evict_unused_first(void)
+{
+	const size_t size = vram_size * 2, chunk = 2 * MIB;
+	char *p = igt_devmem_anon_alloc(size);
+	unsigned int i, first;
+	uint64_t looks;
+
+	for (i = 0; i < vram_free / chunk - 2; i++)
+		igt_devmem_poke(&d, chunk_at(p, i), i);
+	first = i;
+	igt_assert_eq_u64(igt_devmem_stats(d.fd, d.vm).evicted_count, 0);
+
+	/* The oldest one is used, and nothing else for two looks that begin and end. */
+	looks = igt_devmem_stats(d.fd, d.vm).access_scans;
+	while (igt_devmem_stats(d.fd, d.vm).access_scans < looks + 4)
+		igt_assert_eq_u64(igt_devmem_peek(&d, chunk_at(p, 0)), 0);
+	while (igt_devmem_stats(d.fd, d.vm).evicted_count < 4) {
+		igt_assert_lt_u64(i, size / chunk);
+		igt_devmem_poke(&d, chunk_at(p, i), i);
+		i++;
+	}
+	igt_assert(igt_devmem_location_is(&d, chunk_at(p, 0), chunk, DRM_DEVMEM_LOCATION_DEVICE));
+	igt_assert(igt_devmem_location_is(&d, chunk_at(p, 1), chunk, DRM_DEVMEM_LOCATION_SYSTEM));
+	igt_assert_lt(1, first);
+	for (; i > 0; i--)
+		igt_assert_eq_u64(*(uint64_t *)chunk_at(p, i - 1), i - 1);
+	igt_devmem_anon_free(p, size);
+}
+
+/*
+ * The pages of the device are new, as the module is: flags of an earlier use would
+ * keep the memory from being thrown away.
+ */
+static void test_free_dirty(void)
+{
+	const size_t size = 4 * MIB;
+	uint64_t *p = igt_devmem_anon_alloc(size);
+
+	igt_devmem_require_swap();
+	memset(p, 1, size);
+	igt_assert_eq(madvise(p, size, MADV_FREE), 0);
+	igt_devmem_set(&d, p, PATTERN, size);
+	igt_devmem_expect_words(p, PATTERN, size);
+	igt_devmem_swap_out(&d, p, size);
+	igt_devmem_expect_words(p, PATTERN, size);
+	igt_devmem_anon_free(p, size);
 }
 
 static void test_stale_data(void)
@@ -792,6 +846,10 @@ static const struct {
 	  test_evict_while_owner_exits },
 	{ "evict-while-used", "Eviction loses no write of the GPU", SMALL,
 	  test_evict_while_used },
+	{ "evict-unused-first", "Eviction takes what the GPU has not used for longest",
+	  SMALL " access_period_ms=20", test_evict_unused_first },
+	{ "free-dirty", "No GPU write to a page marked free is lost on the device", "",
+	  test_free_dirty },
 	{ "stale-data", "Device memory is cleared before another process gets it", SMALL,
 	  test_stale_data },
 	{ "stale-part", "Parts of chunks are cleared before another process gets them", SMALL,

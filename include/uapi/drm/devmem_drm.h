@@ -404,6 +404,13 @@ struct drm_devmem_stats {
 	__u64 gpu_faults_merged;
 	/** @to_peer_bytes: bytes migrated from this device to another one. */
 	__u64 to_peer_bytes;
+	/**
+	 * @promotions: ranges that the GPU had used in system memory for some time
+	 * and that were made to leave it.
+	 */
+	__u64 promotions;
+	/** @access_scans: how often it was looked up what the GPU uses. */
+	__u64 access_scans;
 };
 
 /**

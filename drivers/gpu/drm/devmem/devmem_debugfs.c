@@ -85,6 +85,7 @@ static void devmem_debugfs_print_stats(struct devmem_stats *stats,
 		   s.evicted_bytes, s.evicted_count);
 	drm_printf(p, "  invalidations: %llu\n", s.invalidations);
 	drm_printf(p, "  bounces: %llu pins %llu\n", s.bounces, s.pins);
+	drm_printf(p, "  promotions: %llu access scans %llu\n", s.promotions, s.access_scans);
 }
 
 static void devmem_debugfs_print_range(struct drm_gpusvm_range *base,

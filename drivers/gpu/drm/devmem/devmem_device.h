@@ -9,6 +9,7 @@
 #include <linux/types.h>
 #include <linux/xarray.h>
 
+#include "devmem_access.h"
 #include "devmem_copy.h"
 #include "devmem_fail.h"
 #include "devmem_fault.h"
@@ -106,6 +107,8 @@ struct devmem_device {
 	int num_chunks;
 	/** @thrash: when memory counts as thrashing. */
 	struct devmem_thrash_params thrash;
+	/** @access: how closely accesses of the GPU are watched. */
+	struct devmem_access_params access;
 	/** @job_timeout_ms: a batch that runs longer is reset. */
 	unsigned int job_timeout_ms;
 	/** @submit_wq: hands jobs to the hardware and frees them. */

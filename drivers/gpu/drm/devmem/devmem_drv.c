@@ -240,6 +240,7 @@ static int devmem_drv_init_device(struct devmem_device *dm)
 	devmem_fail_init(dm);
 	devmem_drv_set_chunk_sizes(dm);
 	devmem_thrash_get_params(&dm->thrash);
+	devmem_access_get_params(&dm->access);
 
 	err = drmm_mutex_init(&dm->drm, &dm->vms_lock);
 	if (err)

@@ -315,6 +315,77 @@ void devmem_pt_zap(struct devmem_vm *vm, u64 start, u64 end)
 }
 EXPORT_SYMBOL_IF_KUNIT(devmem_pt_zap);
 
+/* Entries of a table from @index on, for pages from @page on, in pieces */
+static bool devmem_pt_clear_entries(struct devmem_vm *vm, struct devmem_pt_table *table,
+				    unsigned int index, unsigned int count,
+				    unsigned long *used, unsigned int page)
+{
+	bool any = false;
+	__le64 entry[32];
+	unsigned int i, n;
+
+	for (; count; count -= n, index += n, page += n) {
+		n = min_t(unsigned int, count, ARRAY_SIZE(entry));
+		if (devmem_hw_vram_read(vm->dm, table->addr + 8 * index, entry, n * 8))
+			break;
+		for (i = 0; i < n; i++) {
+			if (!(le64_to_cpu(entry[i]) & GPU_PTE_ACCESSED))
+				continue;
+			devmem_pt_write(vm, table, index + i,
+					le64_to_cpu(entry[i]) & ~GPU_PTE_ACCESSED);
+			__set_bit(page + i, used);
+			any = true;
+		}
+	}
+	return any;
+}
+
+/**
+ * devmem_pt_clear_accessed() - what did the GPU use since the last time?
+ * @vm: the VM
+ * @start: first virtual address, aligned to 4 KiB
+ * @end: end, exclusive, aligned to 4 KiB
+ * @used: where to set a bit for each page of 4 KiB that was used
+ *
+ * Of a 2 MiB leaf all pages count as used. The TLB is left to the caller; what it has
+ * is not seen to be used again. DIRTY, which the driver does not look at, can be lost
+ * if the GPU sets it at the same time.
+ *
+ * Context: process context; takes &devmem_vm.pt_lock.
+ *
+ * Return: true if any was used.
+ */
+bool devmem_pt_clear_accessed(struct devmem_vm *vm, u64 start, u64 end, unsigned long *used)
+{
+	struct devmem_pt_table *table;
+	unsigned int index, page;
+	bool any = false;
+	u64 va, next;
+
+	mutex_lock(&vm->pt_lock);
+	for (va = start; va < end; va = next) {
+		next = min(end, ALIGN_DOWN(va, DEVMEM_PT_LARGE) + DEVMEM_PT_LARGE);
+		page = (va - start) >> GPU_PT_SHIFT(0);
+		table = devmem_pt_lookup(vm, va, 1);
+		if (!table)
+			continue;
+		index = devmem_pt_index(va, 1);
+		if (!test_bit(index, table->leaf)) {
+			table = table->child[index];
+			if (table)
+				any |= devmem_pt_clear_entries(vm, table, devmem_pt_index(va, 0),
+							       (next - va) >> GPU_PT_SHIFT(0),
+							       used, page);
+		} else if (devmem_pt_clear_entries(vm, table, index, 1, used, page)) {
+			bitmap_set(used, page, (next - va) >> GPU_PT_SHIFT(0));
+			any = true;
+		}
+	}
+	mutex_unlock(&vm->pt_lock);
+	return any;
+}
+EXPORT_SYMBOL_IF_KUNIT(devmem_pt_clear_accessed);
+
 /**
  * devmem_pt_query() - read the translation of an address
  * @vm: the VM

@@ -27,6 +27,8 @@ struct drm_devmem_stats;
  * @DEVMEM_STAT_PINS: ranges that were pinned, since they bounced too often
  * @DEVMEM_STAT_GPU_FAULTS_MERGED: faults answered along with one being served
  * @DEVMEM_STAT_TO_PEER_BYTES: bytes migrated to another device
+ * @DEVMEM_STAT_PROMOTIONS: ranges that were to leave system memory, being hot
+ * @DEVMEM_STAT_ACCESS_SCANS: how often all ranges were looked at for accesses
  * @DEVMEM_STAT_NUM: number of counters
  */
 enum devmem_stat {
@@ -46,6 +48,8 @@ enum devmem_stat {
 	DEVMEM_STAT_PINS,
 	DEVMEM_STAT_GPU_FAULTS_MERGED,
 	DEVMEM_STAT_TO_PEER_BYTES,
+	DEVMEM_STAT_PROMOTIONS,
+	DEVMEM_STAT_ACCESS_SCANS,
 	DEVMEM_STAT_NUM,
 };
 

@@ -107,9 +107,18 @@ static void devmem_svm_range_free(struct drm_gpusvm_range *base)
 	kfree(range);
 }
 
-/* The lowest range that touches some memory, with a reference, or NULL */
-static struct devmem_range *devmem_svm_first_range(struct devmem_vm *vm, unsigned long start,
-						   unsigned long end)
+/**
+ * devmem_svm_first_range() - the lowest range that touches some memory
+ * @vm: the VM
+ * @start: first virtual address
+ * @end: end, exclusive
+ *
+ * Context: process context; takes &devmem_vm.ranges_lock.
+ *
+ * Return: the range with a reference, or NULL.
+ */
+struct devmem_range *devmem_svm_first_range(struct devmem_vm *vm, unsigned long start,
+					    unsigned long end)
 {
 	struct drm_gpusvm_range *range = NULL;
 	struct drm_gpusvm_notifier *notifier;
@@ -126,23 +135,24 @@ static struct devmem_range *devmem_svm_first_range(struct devmem_vm *vm, unsigne
 	return range ? to_devmem_range(range) : NULL;
 }
 
-/* The one behind @range, to which the reference is dropped */
-static struct devmem_range *devmem_svm_next_range(struct devmem_vm *vm,
-						  struct devmem_range *range, unsigned long end)
+/**
+ * devmem_svm_next_range() - the range behind another one
+ * @vm: the VM
+ * @range: the other one; the reference to it is dropped
+ * @end: end, exclusive, of the memory that the next one has to touch
+ *
+ * Context: as devmem_svm_first_range().
+ *
+ * Return: the range with a reference, or NULL.
+ */
+struct devmem_range *devmem_svm_next_range(struct devmem_vm *vm, struct devmem_range *range,
+					   unsigned long end)
 {
 	unsigned long start = drm_gpusvm_range_end(&range->base);
 
 	drm_gpusvm_range_put(&range->base);
 	return start < end ? devmem_svm_first_range(vm, start, end) : NULL;
 }
-
-/*
- * Holds no lock in the body, only a reference to the range, which may be removed;
- * ranges come and go meanwhile.
- */
-#define devmem_svm_for_each_range(range, vm, start, end)			\
-	for ((range) = devmem_svm_first_range((vm), (start), (end)); (range);	\
-	     (range) = devmem_svm_next_range((vm), (range), (end)))
 
 /* Take the translations of a range away; true if the TLB may have some. */
 static bool devmem_svm_range_zap(struct devmem_vm *vm, struct devmem_range *range)
@@ -254,8 +264,16 @@ static const struct drm_gpusvm_ops devmem_svm_ops = {
 	.invalidate = devmem_svm_invalidate,
 };
 
-/* Give up the pages of a range and make sure that the GPU does not use them. */
-static void devmem_svm_range_unmap(struct devmem_vm *vm, struct devmem_range *range)
+/**
+ * devmem_svm_range_unmap() - make sure that the GPU does not use a range
+ * @vm: the VM
+ * @range: the range
+ *
+ * Its pages are given up, too. The next fault gets them anew.
+ *
+ * Context: process context; &devmem_range.lock held.
+ */
+void devmem_svm_range_unmap(struct devmem_vm *vm, struct devmem_range *range)
 {
 	struct drm_gpusvm_ctx ctx = {};
 	bool flush;
@@ -544,6 +562,8 @@ static int devmem_svm_range_bind(struct devmem_vm *vm, struct devmem_range *rang
 	range->mapped = true;
 	range->writable = req->write;
 	range->atomic = atomic;
+	range->hot = 0;
+	devmem_access_start(vm);
 out:
 	drm_gpusvm_notifier_unlock(&vm->svm);
 	return err;

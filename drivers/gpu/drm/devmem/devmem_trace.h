@@ -142,6 +142,22 @@ TRACE_EVENT(devmem_thrash,
 		      __entry->bounces, __entry->pin_ns)
 );
 
+/* A range is hot and loses its translations, so that a fault moves it to the device. */
+TRACE_EVENT(devmem_promote,
+	    TP_PROTO(u32 vmid, u64 start, u64 end, u32 looks),
+	    TP_ARGS(vmid, start, end, looks),
+	    TP_STRUCT__entry(__field(u32, vmid)
+			     __field(u64, start)
+			     __field(u64, end)
+			     __field(u32, looks)),
+	    TP_fast_assign(__entry->vmid = vmid;
+			   __entry->start = start;
+			   __entry->end = end;
+			   __entry->looks = looks;),
+	    TP_printk("vmid=%u start=%#llx end=%#llx looks=%u",
+		      __entry->vmid, __entry->start, __entry->end, __entry->looks)
+);
+
 /* The translations of a range were taken away because the CPU side changed. */
 TRACE_EVENT(devmem_invalidate,
 	    TP_PROTO(u32 vmid, u64 start, u64 end, u32 event),

@@ -31,6 +31,7 @@ static void devmem_vm_detach(struct devmem_vm *vm)
 	devmem_hw_write(dm, GPU_REG_VMID_ROOT(vm->vmid), 0);
 	devmem_hw_tlb_invalidate(dm, vm->vmid, 0, 1ull << GPU_VA_BITS);
 
+	devmem_access_stop(vm);
 	devmem_svm_unmap_all(vm);
 	devmem_pt_fini(vm);
 	xa_erase(&dm->vms, vm->vmid);
@@ -240,6 +241,7 @@ static struct devmem_vm *devmem_vm_create(struct devmem_device *dm, u32 flags)
 	err = devmem_svm_init(vm);
 	if (err)
 		goto err_pt;
+	devmem_access_init(vm);
 	devmem_prefetch_init(vm);
 	devmem_policy_init(&vm->policy);
 	devmem_report_init(&vm->report);

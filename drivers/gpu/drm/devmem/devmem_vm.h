@@ -9,6 +9,7 @@
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
 
+#include "devmem_access.h"
 #include "devmem_policy.h"
 #include "devmem_prefetch.h"
 #include "devmem_pt.h"
@@ -61,6 +62,8 @@ struct devmem_vm {
 	struct devmem_policy policy;
 	/** @unpin_work: lets ranges go that were pinned for thrashing. */
 	struct delayed_work unpin_work;
+	/** @access: what the GPU uses. */
+	struct devmem_access access;
 	/** @report: faults that failed. */
 	struct devmem_report report;
 	/**

@@ -20,10 +20,10 @@
  * can be evicted; what the driver itself needs (rings, page tables) comes from
  * the top, in small pieces, and stays.
  *
- * When VRAM runs out, allocations are evicted to system memory in the order in
- * which they were made until the request fits. Eviction needs nothing of the
- * process that caused the allocation: its pages can live on in a forked child
- * alone.
+ * When VRAM runs out, allocations are evicted to system memory until the request
+ * fits, those first that the GPU has not used for longest; see devmem_access.c for
+ * how that is known. Eviction needs nothing of the process that caused the
+ * allocation: its pages can live on in a forked child alone.
  *
  * The last page of an allocation can be freed under spinlocks, where the
  * allocator's mutex can't be taken. So release is deferred to a work item;
@@ -117,7 +117,7 @@ void devmem_vram_fini(struct devmem_device *dm)
 }
 EXPORT_SYMBOL_IF_KUNIT(devmem_vram_fini);
 
-/* The oldest allocation, with a reference, moved to the young end; or NULL */
+/* The allocation at the old end, with a reference, moved to the young end; or NULL */
 static struct devmem_bo *devmem_vram_get_oldest(struct devmem_vram *vram)
 {
 	struct devmem_bo *bo, *found = NULL;
@@ -375,6 +375,34 @@ struct devmem_bo *devmem_vram_get(struct devmem_device *dm, u64 addr)
 	return bo;
 }
 EXPORT_SYMBOL_IF_KUNIT(devmem_vram_get);
+
+/**
+ * devmem_vram_touch() - the GPU has used an allocation
+ * @dm: the device
+ * @addr: a VRAM address in it, in bytes, of what is or was memory of a process
+ *
+ * It is not evicted before those that were not used since.
+ *
+ * Context: sleeps; takes &devmem_vram.lock.
+ *
+ * Return: end of the allocation, exclusive, in bytes; @addr if there is none.
+ */
+u64 devmem_vram_touch(struct devmem_device *dm, u64 addr)
+{
+	struct gpu_buddy_block *block;
+	struct devmem_bo *bo;
+	u64 end = addr;
+
+	mutex_lock(&dm->vram.lock);
+	block = gpu_buddy_allocated_addr_to_block(&dm->vram.mm, addr);
+	bo = block ? block->private : NULL;
+	if (bo) {
+		list_move_tail(&bo->lru, &dm->vram.lru);
+		end = devmem_vram_addr(bo) + gpu_buddy_block_size(&dm->vram.mm, block);
+	}
+	mutex_unlock(&dm->vram.lock);
+	return end;
+}
 
 static void devmem_vram_release(struct kref *kref)
 {

@@ -22,7 +22,7 @@ struct devmem_vram {
 	struct gpu_buddy mm;
 	/** @lock: protects @mm and @lru. */
 	struct mutex lock;
-	/** @lru: &struct devmem_bo that can be evicted, oldest first. */
+	/** @lru: &struct devmem_bo that can be evicted, not used for longest first. */
 	struct list_head lru;
 	/** @released: &struct devmem_bo without a reference, to be freed. */
 	struct llist_head released;
@@ -98,6 +98,7 @@ void devmem_vram_use(struct devmem_device *dm);
 void devmem_vram_unuse(struct devmem_device *dm);
 u64 devmem_vram_available(struct devmem_device *dm);
 int devmem_vram_evict_all(struct devmem_device *dm);
+u64 devmem_vram_touch(struct devmem_device *dm, u64 addr);
 bool devmem_vram_is_empty(struct devmem_device *dm);
 
 /**

@@ -3,6 +3,7 @@
 
 #include <kunit/resource.h>
 #include <kunit/test.h>
+#include <linux/bitmap.h>
 #include <linux/sizes.h>
 
 #include "../devmem_device.h"
@@ -319,6 +320,57 @@ static void devmem_pt_test_restore(struct kunit *test)
 	devmem_pt_test_expect_none(test, vm, va);
 }
 
+/* The hardware sets ACCESSED. */
+static void devmem_pt_test_use(struct devmem_vm *vm, u64 table, u64 va, int level)
+{
+	u64 slot = table + 8 * ((va >> GPU_PT_SHIFT(level)) % GPU_PT_ENTRIES);
+	__le64 entry = cpu_to_le64(devmem_hw_vram_read64(vm->dm, slot) | GPU_PTE_ACCESSED);
+
+	devmem_hw_vram_write(vm->dm, slot, &entry, sizeof(entry));
+}
+
+/* What was used is told once, by pages, and translations stay as they are. */
+static void devmem_pt_test_accessed(struct kunit *test)
+{
+	u64 va = DEVMEM_PT_TEST_VA, leaf = DEVMEM_PT_TEST_ADDR | DEVMEM_PT_TEST_LEAF;
+	struct devmem_vm *vm = devmem_pt_test_vm(test);
+	DECLARE_BITMAP(used, SZ_4M / SZ_4K) = {};
+	u64 table, small, large;
+	int level;
+
+	KUNIT_ASSERT_EQ(test, devmem_pt_prepare(vm, va, va + SZ_4M), 0);
+	devmem_pt_map(vm, va, DEVMEM_PT_TEST_ADDR, SZ_2M, GPU_PTE_WRITE);
+	devmem_pt_map(vm, va + SZ_2M, DEVMEM_PT_TEST_BUS, SZ_2M - SZ_4K, GPU_PTE_SYSTEM);
+	KUNIT_EXPECT_FALSE(test, devmem_pt_clear_accessed(vm, va, va + SZ_4M, used));
+	KUNIT_EXPECT_TRUE(test, bitmap_empty(used, SZ_4M / SZ_4K));
+
+	for (level = GPU_PT_LEVELS - 1, table = devmem_pt_root(vm); level > 1; level--)
+		table = devmem_hw_vram_read64(vm->dm, table + 8 * ((va >> GPU_PT_SHIFT(level)) %
+								   GPU_PT_ENTRIES)) & GPU_PTE_ADDR;
+	large = table;
+	small = devmem_hw_vram_read64(vm->dm, large + 8 * (((va + SZ_2M) >> GPU_PT_SHIFT(1)) %
+							   GPU_PT_ENTRIES)) & GPU_PTE_ADDR;
+
+	/* The first and the last page of the small ones, and one in the middle */
+	devmem_pt_test_use(vm, small, va + SZ_2M, 0);
+	devmem_pt_test_use(vm, small, va + SZ_2M + 100 * SZ_4K, 0);
+	devmem_pt_test_use(vm, small, va + SZ_4M - 2 * SZ_4K, 0);
+	KUNIT_EXPECT_TRUE(test, devmem_pt_clear_accessed(vm, va, va + SZ_4M, used));
+	KUNIT_EXPECT_EQ(test, bitmap_weight(used, SZ_4M / SZ_4K), 3);
+	KUNIT_EXPECT_TRUE(test, test_bit(512, used) && test_bit(612, used) &&
+			  test_bit(1022, used));
+	devmem_pt_test_expect(test, vm, va + SZ_2M, DEVMEM_PT_TEST_BUS | DEVMEM_PT_TEST_LEAF |
+			      GPU_PTE_SYSTEM, 0);
+	bitmap_zero(used, SZ_4M / SZ_4K);
+	KUNIT_EXPECT_FALSE(test, devmem_pt_clear_accessed(vm, va, va + SZ_4M, used));
+
+	devmem_pt_test_use(vm, large, va, 1);
+	KUNIT_EXPECT_TRUE(test, devmem_pt_clear_accessed(vm, va, va + SZ_4M, used));
+	KUNIT_EXPECT_EQ(test, bitmap_weight(used, SZ_4M / SZ_4K), 512);
+	KUNIT_EXPECT_EQ(test, find_first_zero_bit(used, SZ_4M / SZ_4K), 512);
+	devmem_pt_test_expect(test, vm, va, leaf | GPU_PTE_WRITE, 1);
+}
+
 static struct kunit_case devmem_pt_test_cases[] = {
 	KUNIT_CASE(devmem_pt_test_empty),
 	KUNIT_CASE(devmem_pt_test_page),
@@ -330,6 +382,7 @@ static struct kunit_case devmem_pt_test_cases[] = {
 	KUNIT_CASE(devmem_pt_test_tables),
 	KUNIT_CASE(devmem_pt_test_no_vram),
 	KUNIT_CASE(devmem_pt_test_restore),
+	KUNIT_CASE(devmem_pt_test_accessed),
 	{}
 };
 

@@ -49,6 +49,8 @@ static void devmem_stats_test_order(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, out.pins, 100 + DEVMEM_STAT_PINS);
 	KUNIT_EXPECT_EQ(test, out.gpu_faults_merged, 100 + DEVMEM_STAT_GPU_FAULTS_MERGED);
 	KUNIT_EXPECT_EQ(test, out.to_peer_bytes, 100 + DEVMEM_STAT_TO_PEER_BYTES);
+	KUNIT_EXPECT_EQ(test, out.promotions, 100 + DEVMEM_STAT_PROMOTIONS);
+	KUNIT_EXPECT_EQ(test, out.access_scans, 100 + DEVMEM_STAT_ACCESS_SCANS);
 	devmem_stats_put(stats);
 }
 

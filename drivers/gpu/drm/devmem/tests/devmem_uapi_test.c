@@ -97,6 +97,8 @@ static void devmem_uapi_test_queries(struct kunit *test)
 	DEVMEM_UAPI_FIELD(test, drm_devmem_stats, pins, 104);
 	DEVMEM_UAPI_FIELD(test, drm_devmem_stats, gpu_faults_merged, 112);
 	DEVMEM_UAPI_FIELD(test, drm_devmem_stats, to_peer_bytes, 120);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_stats, promotions, 128);
+	DEVMEM_UAPI_FIELD(test, drm_devmem_stats, access_scans, 136);
 }
 
 static void devmem_uapi_test_prefetch(struct kunit *test)
