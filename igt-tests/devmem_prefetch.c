@@ -44,6 +44,9 @@
  * SUBTEST: wait-and-signal
  * Description: A prefetch waits for its syncobjs and a batch waits for it
  *
+ * SUBTEST: out-of-order
+ * Description: Prefetches end in any order, and waiting for two waits for both
+ *
  * SUBTEST: timeline
  * Description: Points of a timeline are waited for and signalled
  *
@@ -461,6 +464,43 @@ static void test_wait_and_signal(void)
 	igt_devmem_shared_free(result, PAGE);
 }
 
+static void test_out_of_order(void)
+{
+	struct drm_devmem_prefetch_result *result = igt_devmem_shared_alloc(PAGE);
+	uint64_t *p = igt_devmem_anon_alloc(4 * MIB);
+	struct drm_devmem_sync syncs[3] = {};
+	uint32_t first = d.syncobj;
+	struct igt_devmem gate;
+
+	/* The first one waits, the second one ends. */
+	submit(d.vm, p, 2 * MIB, gate_close(&gate), &result[0]);
+	d.syncobj = syncobj_create(d.fd, 0);
+	submit(d.vm, p + 2 * MIB / 8, 2 * MIB, 0, &result[1]);
+	igt_assert(igt_devmem_done(&d, IGT_DEVMEM_TIMEOUT_NS));
+	igt_assert_eq(result[1].done, 1);
+
+	/* A batch that wants both has to wait for the first one as well. */
+	syncs[0].handle = first;
+	syncs[1].handle = d.syncobj;
+	syncs[2].handle = syncobj_create(d.fd, 0);
+	syncs[2].flags = DRM_DEVMEM_SYNC_SIGNAL;
+	igt_devmem_end(&d.batch);
+	igt_devmem_exec(d.fd, d.queue, d.batch.cmds, syncs, 3);
+	igt_assert(!syncobj_wait(d.fd, &syncs[2].handle, 1,
+				 igt_devmem_deadline(300 * 1000 * 1000), 0, NULL));
+	gate_open(&gate);
+	igt_assert(syncobj_wait(d.fd, &syncs[2].handle, 1,
+				igt_devmem_deadline(IGT_DEVMEM_TIMEOUT_NS), 0, NULL));
+	igt_assert_eq(result[0].done, 1);
+
+	d.batch.count = 0;
+	syncobj_destroy(d.fd, syncs[2].handle);
+	syncobj_destroy(d.fd, d.syncobj);
+	d.syncobj = first;
+	igt_devmem_anon_free(p, 4 * MIB);
+	igt_devmem_shared_free(result, PAGE);
+}
+
 static void test_timeline(void)
 {
 	uint64_t *p = igt_devmem_anon_alloc(2 * MIB), point = 3, got = 0;
@@ -645,6 +685,7 @@ static const struct igt_devmem_subtest tests[] = {
 	{ "in-place", "What is used in place moves when asked for", test_in_place },
 	{ "no-migrate", "A VM that does not migrate maps", test_no_migrate },
 	{ "wait-and-signal", "Syncobjs order prefetches and batches", test_wait_and_signal },
+	{ "out-of-order", "A batch waits for all prefetches that it wants", test_out_of_order },
 	{ "timeline", "Timeline points order prefetches", test_timeline },
 	{ "cancel-vm-destroy", "A prefetch ends with its VM", test_cancel_vm_destroy },
 	{ "limit", "A VM has so many prefetches", test_limit },

@@ -197,32 +197,45 @@ static int devmem_prefetch_piece(struct devmem_prefetch *p, unsigned long start,
 	return err;
 }
 
+/*
+ * Do the next piece from *@start on, which moves behind it. The process can exit between
+ * two. Returns 1 when there is none.
+ */
+static int devmem_prefetch_step(struct devmem_prefetch *p, unsigned long *start,
+				unsigned long deadline)
+{
+	struct mm_struct *mm = p->vm->svm.mm;
+	unsigned long stop;
+	int err = 1;
+
+	if (READ_ONCE(p->cancelled) || READ_ONCE(p->vm->banned))
+		return -ECANCELED;
+	if (time_after(jiffies, deadline))
+		return -ETIME;
+	if (!mmget_not_zero(mm))
+		return -ESRCH;
+	if (!devmem_prefetch_next(mm, start, p->end, &stop)) {
+		err = devmem_prefetch_piece(p, *start, &stop, deadline);
+		*start = stop;
+	}
+	mmput(mm);
+	return err;
+}
+
 static int devmem_prefetch_run(struct devmem_prefetch *p)
 {
 	unsigned long deadline = jiffies + msecs_to_jiffies(p->vm->dm->job_timeout_ms);
-	struct mm_struct *mm = p->vm->svm.mm;
-	unsigned long start, stop;
+	unsigned long start = p->start;
 	int err = 0;
 
 	if (drm_dev_is_unplugged(&p->vm->dm->drm))
 		return -ENODEV;
-	if (READ_ONCE(p->cancelled))
-		return -ECANCELED;
-	if (!mmget_not_zero(mm))
-		return -ESRCH;
-	for (start = p->start; start < p->end; start = stop) {
-		if (READ_ONCE(p->cancelled) || READ_ONCE(p->vm->banned))
-			err = -ECANCELED;
-		else if (time_after(jiffies, deadline))
-			err = -ETIME;
-		if (err || devmem_prefetch_next(mm, &start, p->end, &stop))
-			break;
-		err = devmem_prefetch_piece(p, start, &stop, deadline);
-		if (err)
-			break;
+	while (!err && start < p->end) {
+		err = devmem_prefetch_step(p, &start, deadline);
 		cond_resched();
 	}
-	mmput(mm);
+	if (err > 0)
+		return 0;
 	return err == -EAGAIN ? -ETIME : err;
 }
 
@@ -301,7 +314,6 @@ void devmem_prefetch_init(struct devmem_vm *vm)
 {
 	mutex_init(&vm->prefetch.lock);
 	INIT_LIST_HEAD(&vm->prefetch.list);
-	vm->prefetch.context = dma_fence_context_alloc(1);
 }
 
 /**
@@ -409,8 +421,9 @@ static int devmem_prefetch_submit(struct devmem_prefetch *p, struct devmem_syncs
 		mutex_unlock(&list->lock);
 		return err;
 	}
-	dma_fence_init64(p->fence, &devmem_prefetch_fence_ops, NULL, list->context,
-			 ++list->seqno);
+	/* A context each: they end in any order, and fences of one context may not. */
+	dma_fence_init64(p->fence, &devmem_prefetch_fence_ops, NULL,
+			 dma_fence_context_alloc(1), 1);
 	list->count++;
 	list_add_tail(&p->link, &list->list);
 	devmem_vm_get(p->vm);

@@ -24,10 +24,6 @@ struct devmem_prefetch_list {
 	unsigned int count;
 	/** @closed: the VM has lost its handle. */
 	bool closed;
-	/** @context: of the fences. */
-	u64 context;
-	/** @seqno: of the latest fence. */
-	u64 seqno;
 };
 
 int devmem_prefetch_init_device(struct devmem_device *dm);
