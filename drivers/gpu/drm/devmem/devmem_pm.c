@@ -105,15 +105,7 @@ void devmem_pm_exit(struct devmem_device *dm)
 		wake_up_all(&pm->wait);
 }
 
-/**
- * devmem_pm_is_closed() - is the system about to sleep?
- * @dm: the device
- *
- * Context: any but interrupts.
- *
- * Return: true if batches make no progress for that.
- */
-bool devmem_pm_is_closed(struct devmem_device *dm)
+static bool devmem_pm_is_closed(struct devmem_device *dm)
 {
 	return READ_ONCE(dm->pm.closed);
 }

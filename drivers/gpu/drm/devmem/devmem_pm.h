@@ -42,6 +42,5 @@ void devmem_pm_fini(struct devmem_device *dm);
 void devmem_pm_enter(struct devmem_device *dm);
 bool devmem_pm_try_enter(struct devmem_device *dm);
 void devmem_pm_exit(struct devmem_device *dm);
-bool devmem_pm_is_closed(struct devmem_device *dm);
 
 #endif /* _DEVMEM_PM_H_ */

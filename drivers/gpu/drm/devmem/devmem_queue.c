@@ -280,11 +280,8 @@ static struct dma_fence *devmem_queue_run_job(struct drm_sched_job *sched_job)
 		return ERR_PTR(err);
 
 	/* The scheduler set its timer for this job; what runs may be older. */
-	if (q->sched.timeout != MAX_SCHEDULE_TIMEOUT) {
-		now = jiffies;
-		drm_sched_resume_timeout(&q->sched,
-					 time_before(now, end) ? end - now : 0);
-	}
+	now = jiffies;
+	drm_sched_resume_timeout(&q->sched, time_before(now, end) ? end - now : 0);
 	return dma_fence_get(job->fence);
 }
 
@@ -305,9 +302,21 @@ static bool devmem_queue_ban(struct devmem_queue *q)
 	return hung;
 }
 
+/*
+ * A job that ends well from here on until the hardware stops keeps its result, but the
+ * queue is banned nevertheless: those behind it may have been cut short.
+ */
+static void devmem_queue_reset(struct devmem_queue *q, struct drm_sched_job *sched_job)
+{
+	drm_sched_stop(&q->sched, sched_job);
+	devmem_queue_stop(q);
+	drm_sched_start(&q->sched, 0);
+}
+
 static enum drm_gpu_sched_stat
 devmem_queue_timedout_job(struct drm_sched_job *sched_job)
 {
+	enum drm_gpu_sched_stat stat = DRM_GPU_SCHED_STAT_NO_HANG;
 	struct devmem_queue *q = to_devmem_job(sched_job)->queue;
 	int idx;
 
@@ -316,21 +325,15 @@ devmem_queue_timedout_job(struct drm_sched_job *sched_job)
 		return DRM_GPU_SCHED_STAT_NO_HANG;
 
 	/* While the system is about to sleep no job gets on. */
-	if (devmem_pm_is_closed(q->dm) || !devmem_queue_ban(q)) {
-		drm_dev_exit(idx);
-		return DRM_GPU_SCHED_STAT_NO_HANG;
+	if (devmem_pm_try_enter(q->dm)) {
+		if (devmem_queue_ban(q)) {
+			devmem_queue_reset(q, sched_job);
+			stat = DRM_GPU_SCHED_STAT_RESET;
+		}
+		devmem_pm_exit(q->dm);
 	}
-
-	/*
-	 * A job that ends well from here on until the hardware stops keeps its
-	 * result, but the queue is banned nevertheless: those behind it may
-	 * have been cut short.
-	 */
-	drm_sched_stop(&q->sched, sched_job);
-	devmem_queue_stop(q);
-	drm_sched_start(&q->sched, 0);
 	drm_dev_exit(idx);
-	return DRM_GPU_SCHED_STAT_RESET;
+	return stat;
 }
 
 static void devmem_queue_free_job(struct drm_sched_job *sched_job)
@@ -427,9 +430,7 @@ static int devmem_queue_init_sched(struct devmem_queue *q)
 		.ops = &devmem_queue_sched_ops,
 		.num_rqs = DRM_SCHED_PRIORITY_COUNT,
 		.credit_limit = DEVMEM_QUEUE_RING,
-		.timeout = q->dm->job_timeout_ms ?
-			   msecs_to_jiffies(q->dm->job_timeout_ms) :
-			   MAX_SCHEDULE_TIMEOUT,
+		.timeout = msecs_to_jiffies(q->dm->job_timeout_ms),
 		.submit_wq = q->dm->submit_wq,
 		.timeout_wq = q->dm->timeout_wq,
 		.name = q->name,
