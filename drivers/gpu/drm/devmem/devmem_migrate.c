@@ -147,16 +147,16 @@ static struct devmem_bo *devmem_migrate_first_bo(struct page **pages,
 	return NULL;
 }
 
-/* Does a copy go to memory of a device? */
-static bool devmem_migrate_is_peer_copy(const struct drm_pagemap_addr *addrs,
-					unsigned long npages)
+/* What a copy goes to: DRM_INTERCONNECT_SYSTEM or DEVMEM_INTERCONNECT_* */
+static u64 devmem_migrate_copy_proto(const struct drm_pagemap_addr *addrs,
+				     unsigned long npages)
 {
 	unsigned long i;
 
 	for (i = 0; i < npages; i++)
 		if (addrs[i].addr)
-			return addrs[i].proto != DRM_INTERCONNECT_SYSTEM;
-	return false;
+			return addrs[i].proto;
+	return DRM_INTERCONNECT_SYSTEM;
 }
 
 /*
@@ -171,20 +171,22 @@ static int devmem_migrate_copy_to_ram(struct page **pages,
 	struct devmem_bo *bo = devmem_migrate_first_bo(pages, npages);
 	enum devmem_trigger trigger = DEVMEM_TRIGGER_CPU_FAULT;
 	ktime_t start = ktime_get();
-	u64 bytes = 0;
+	u64 bytes = 0, proto;
 	int err;
 
 	err = devmem_migrate_copy(pages, addrs, npages, false, &bytes);
 	if (!bo)
 		return err;
 
-	if (devmem_migrate_is_peer_copy(addrs, npages))
+	proto = devmem_migrate_copy_proto(addrs, npages);
+	if (proto != DRM_INTERCONNECT_SYSTEM)
 		trigger = DEVMEM_TRIGGER_PEER;
 	else if (READ_ONCE(bo->evictor) == current)
 		trigger = READ_ONCE(bo->trigger);
 	trace_devmem_migrate(bo->vmid, bo->va, false, trigger, bytes, err,
 			     ktime_to_ns(ktime_sub(ktime_get(), start)));
-	if (err || !bo->stats)
+	/* Within the device nothing has left it. */
+	if (err || !bo->stats || proto == DEVMEM_INTERCONNECT_VRAM)
 		return err;
 
 	if (trigger == DEVMEM_TRIGGER_EVICTION)

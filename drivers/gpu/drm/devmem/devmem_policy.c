@@ -47,6 +47,9 @@
 /* Unpacked, an entry has a byte for each attribute. */
 #define DEVMEM_POLICY_BITS	8
 
+/* Stretches that are read out at a time */
+#define DEVMEM_POLICY_BATCH	16
+
 static u32 devmem_policy_pack(struct devmem_attrs attrs)
 {
 	return attrs.preferred | attrs.migration << DEVMEM_POLICY_BITS |
@@ -356,7 +359,11 @@ static int devmem_policy_madvise(struct devmem_vm *vm, const struct drm_devmem_m
 	if (!mmget_not_zero(mm))
 		return -ESRCH;
 
-	mutex_lock(&vm->policy.lock);
+	err = mutex_lock_killable(&vm->policy.lock);
+	if (err) {
+		mmput(mm);
+		return err;
+	}
 	err = devmem_policy_listen(vm);
 	if (!err) {
 		mmap_read_lock(mm);
@@ -472,18 +479,29 @@ static bool devmem_policy_next(struct devmem_policy *policy, unsigned long *star
 	return packed;
 }
 
-/* Context: &devmem_policy.lock held; copies to user memory. */
+/* Some stretches at a time: user memory is not to be touched under the lock. */
 static int devmem_policy_query(struct devmem_policy *policy,
 			       struct drm_devmem_query_attrs *args)
 {
 	struct drm_devmem_attrs __user *out = u64_to_user_ptr(args->data);
 	unsigned long start = args->addr, end = args->addr + args->length;
-	struct drm_devmem_attrs attrs;
-	u32 room = args->num;
+	struct drm_devmem_attrs attrs[DEVMEM_POLICY_BATCH];
+	u32 room = args->num, n, fit;
 
-	for (args->num = 0; devmem_policy_next(policy, &start, end, &attrs); args->num++)
-		if (args->num < room && copy_to_user(&out[args->num], &attrs, sizeof(attrs)))
+	args->num = 0;
+	do {
+		if (mutex_lock_killable(&policy->lock))
+			return -EINTR;
+		for (n = 0; n < ARRAY_SIZE(attrs); n++)
+			if (!devmem_policy_next(policy, &start, end, &attrs[n]))
+				break;
+		mutex_unlock(&policy->lock);
+
+		fit = args->num < room ? min(n, room - args->num) : 0;
+		if (copy_to_user(&out[args->num], attrs, fit * sizeof(*attrs)))
 			return -EFAULT;
+		args->num += n;
+	} while (n == ARRAY_SIZE(attrs));
 	return 0;
 }
 
@@ -508,11 +526,8 @@ int devmem_policy_query_ioctl(struct drm_device *drm, void *data, struct drm_fil
 	if (!vm)
 		return -ENOENT;
 	err = devmem_vm_check_range(vm, args->addr, args->length);
-	if (!err) {
-		mutex_lock(&vm->policy.lock);
+	if (!err)
 		err = devmem_policy_query(&vm->policy, args);
-		mutex_unlock(&vm->policy.lock);
-	}
 	devmem_vm_put(vm);
 	return err;
 }

@@ -21,7 +21,7 @@
  *
  * Registration only reserves offsets. The struct pages are populated when VRAM is
  * given out to a process, and may go again when it is not: VRAM that nobody uses
- * takes no RAM, however large it is. Where RAM is short, the migration that
+ * takes no RAM for them, however large it is. Where RAM is short, the migration that
  * wanted to populate them fails, and the memory stays in the system.
  *
  * A device whose registration fails is still useful: SVM then works in system

@@ -821,9 +821,12 @@ static int devmem_svm_serve_once(struct devmem_vm *vm, struct devmem_svm_request
 	if (IS_ERR(range))
 		return PTR_ERR(range);
 
-	mutex_lock(&range->lock);
-	err = devmem_svm_range_serve(vm, range, req, &ctx);
-	mutex_unlock(&range->lock);
+	/* A worker, which nobody kills; but it can wait for long, and that is no hang. */
+	err = mutex_lock_killable(&range->lock);
+	if (!err) {
+		err = devmem_svm_range_serve(vm, range, req, &ctx);
+		mutex_unlock(&range->lock);
+	}
 	drm_gpusvm_range_put(&range->base);
 	return err;
 }

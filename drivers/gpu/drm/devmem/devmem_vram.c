@@ -175,6 +175,26 @@ static int devmem_vram_evict_oldest(struct devmem_device *dm)
 	return err;
 }
 
+/* Evict all, or as long as no VM uses memory of the device. */
+static int devmem_vram_evict_while(struct devmem_device *dm, bool unused)
+{
+	unsigned long deadline = jiffies + DEVMEM_VRAM_EMPTY_TIMEOUT;
+	int err;
+
+	do {
+		err = devmem_vram_evict_oldest(dm);
+		devmem_vram_release_all(&dm->vram);
+		if (err == -ENOSPC)
+			return 0;
+		if (unused && atomic_read(&dm->vram.users))
+			return 0;
+		/* Somebody is about to move the pages, to a peer for example. */
+		if (err)
+			fsleep(USEC_PER_MSEC);
+	} while (!err || time_before(jiffies, deadline));
+	return -EBUSY;
+}
+
 /**
  * devmem_vram_evict_all() - migrate all memory of processes to system memory
  * @dm: the device; nothing may migrate to it any more
@@ -185,19 +205,7 @@ static int devmem_vram_evict_oldest(struct devmem_device *dm)
  */
 int devmem_vram_evict_all(struct devmem_device *dm)
 {
-	unsigned long deadline = jiffies + DEVMEM_VRAM_EMPTY_TIMEOUT;
-	int err;
-
-	do {
-		err = devmem_vram_evict_oldest(dm);
-		devmem_vram_release_all(&dm->vram);
-		if (err == -ENOSPC)
-			return 0;
-		/* Somebody is about to move the pages, to a peer for example. */
-		if (err)
-			fsleep(USEC_PER_MSEC);
-	} while (!err || time_before(jiffies, deadline));
-	return -EBUSY;
+	return devmem_vram_evict_while(dm, false);
 }
 
 /**
@@ -236,7 +244,8 @@ void devmem_vram_use(struct devmem_device *dm)
  * @dm: the device
  *
  * Memory that nobody uses by the device belongs to processes that have no VM any
- * more. It would keep the module for as long as they live, so it is evicted.
+ * more. It would keep the module for as long as they live, so it is evicted; what is
+ * left when a VM comes meanwhile waits for the end of that one.
  *
  * Context: as devmem_vram_evict_all(). The device can be unplugged.
  */
@@ -246,7 +255,7 @@ void devmem_vram_unuse(struct devmem_device *dm)
 
 	if (!atomic_dec_and_test(&dm->vram.users) || !drm_dev_enter(&dm->drm, &idx))
 		return;
-	devmem_vram_evict_all(dm);
+	devmem_vram_evict_while(dm, true);
 	drm_dev_exit(idx);
 }
 
