@@ -41,6 +41,12 @@
  * SUBTEST: atomic-device-pinned
  * Description: An atomic on memory that cannot move is an error, until it can
  *
+ * SUBTEST: atomic-exclusive
+ * Description: The GPU takes a page from the CPU for an atomic, and gives it back
+ *
+ * SUBTEST: atomic-exclusive-turns
+ * Description: Both sides count in a page that belongs to one at a time
+ *
  * SUBTEST: atomic-global
  * Description: CPU and GPU add to the same word in system memory and lose nothing
  *
@@ -180,7 +186,7 @@ static void test_invalid_madvise(void)
 	args.value = DRM_DEVMEM_MIGRATION_NEVER + 1;
 	igt_assert_eq(__igt_devmem_madvise(d.fd, &args), -EINVAL);
 	args.attr = DRM_DEVMEM_ATTR_ATOMIC;
-	args.value = DRM_DEVMEM_ATOMIC_CPU + 1;
+	args.value = DRM_DEVMEM_ATOMIC_EXCLUSIVE + 1;
 	igt_assert_eq(__igt_devmem_madvise(d.fd, &args), -EINVAL);
 
 	igt_fork(child, 1)
@@ -419,15 +425,67 @@ static void test_atomic_device_pinned(void)
 	igt_devmem_anon_free(p, size);
 }
 
-static void test_atomic_global(void)
+/* The entry of a page that the GPU has for itself is not present. */
+static bool cpu_has(const void *p)
 {
-	const unsigned int adds = 2000;
-	uint64_t *p = (uint64_t *)alloc_filled(PAGE);
+	int fd = open("/proc/self/pagemap", O_RDONLY);
+	uint64_t entry;
+
+	igt_assert_fd(fd);
+	igt_assert_eq(pread(fd, &entry, 8, (uintptr_t)p / PAGE * 8), 8);
+	close(fd);
+	return entry >> 63;
+}
+
+static void test_atomic_exclusive(void)
+{
+	const size_t size = 2 * MIB;
+	char *p = alloc_filled(size), *q = p + 5 * PAGE;
+	uint32_t status;
+	int wstatus;
+	pid_t pid;
+
+	advise(p, size, DRM_DEVMEM_ATTR_PREFERRED, DRM_DEVMEM_PREFERRED_SYSTEM);
+	advise(p, size, DRM_DEVMEM_ATTR_ATOMIC, DRM_DEVMEM_ATOMIC_EXCLUSIVE);
+	igt_devmem_poke(&d, q, 1);
+	igt_assert(cpu_has(q));
+	igt_assert_eq(run_atomic(q), DRM_DEVMEM_ERROR_NONE);
+	igt_assert(!cpu_has(q));
+	igt_assert(cpu_has(q - PAGE) && cpu_has(q + PAGE));
+	igt_assert_eq(run_atomic(q), DRM_DEVMEM_ERROR_NONE);
+	igt_devmem_expect_words(q, 3, 8);
+	igt_assert(cpu_has(q));
+
+	/* A child gets the value, and what the GPU adds then is the parent's. */
+	igt_assert_eq(run_atomic(q), DRM_DEVMEM_ERROR_NONE);
+	pid = fork();
+	igt_assert_lte(0, pid);
+	if (!pid)
+		_exit(*(uint64_t *)q != 4);
+	status = run_atomic(q);
+	igt_assert_eq(waitpid(pid, &wstatus, 0), pid);
+	igt_assert_eq(wstatus, 0);
+	igt_assert_eq(status, DRM_DEVMEM_ERROR_NONE);
+	igt_devmem_expect_words(q, 5, 8);
+
+	/* On the device there is no need for it. */
+	advise(p, size, DRM_DEVMEM_ATTR_PREFERRED, DRM_DEVMEM_PREFERRED_DEFAULT);
+	igt_assert_eq(run_atomic(q), DRM_DEVMEM_ERROR_NONE);
+	igt_assert_eq(igt_devmem_count(&d, q, PAGE, DEVICE), 1);
+	igt_devmem_expect_words(q, 6, 8);
+	igt_devmem_expect_words(q + 8, VALUE, PAGE - 8);
+	igt_devmem_anon_free(p, size);
+
+	/* Shared memory can't be taken from others. */
+	advise(d.result, PAGE, DRM_DEVMEM_ATTR_ATOMIC, DRM_DEVMEM_ATOMIC_EXCLUSIVE);
+	igt_assert_eq(run_atomic(d.result), DRM_DEVMEM_ERROR_FAULT);
+	advise(d.result, PAGE, DRM_DEVMEM_ATTR_RESET, 0);
+}
+
+static void count_both(uint64_t *p, unsigned int adds)
+{
 	unsigned int i, loop;
 
-	*p = 0;
-	advise(p, PAGE, DRM_DEVMEM_ATTR_ATOMIC, DRM_DEVMEM_ATOMIC_GLOBAL);
-	advise(p, PAGE, DRM_DEVMEM_ATTR_PREFERRED, DRM_DEVMEM_PREFERRED_SYSTEM);
 	loop = igt_devmem_atomic(&d.batch, DRM_DEVMEM_ATOMIC_ADD, 0, p, 1, 8);
 	igt_devmem_alu(&d.batch, 1, 1, DRM_DEVMEM_ALU_ADD, 1);
 	igt_devmem_branch(&d.batch, 1, DRM_DEVMEM_COMPARE_LT, adds, loop);
@@ -436,8 +494,29 @@ static void test_atomic_global(void)
 		__atomic_fetch_add(p, 1, __ATOMIC_SEQ_CST);
 	igt_assert(igt_devmem_done(&d, IGT_DEVMEM_TIMEOUT_NS));
 	d.batch.count = 0;
-	igt_assert(igt_devmem_location_is(&d, p, PAGE, SYSTEM));
 	igt_assert_eq_u64(*p, 2 * adds);
+}
+
+static void test_atomic_exclusive_turns(void)
+{
+	uint64_t *p = (uint64_t *)alloc_filled(PAGE);
+
+	*p = 0;
+	advise(p, PAGE, DRM_DEVMEM_ATTR_PREFERRED, DRM_DEVMEM_PREFERRED_SYSTEM);
+	advise(p, PAGE, DRM_DEVMEM_ATTR_ATOMIC, DRM_DEVMEM_ATOMIC_EXCLUSIVE);
+	count_both(p, 2000);
+	igt_devmem_anon_free(p, PAGE);
+}
+
+static void test_atomic_global(void)
+{
+	uint64_t *p = (uint64_t *)alloc_filled(PAGE);
+
+	*p = 0;
+	advise(p, PAGE, DRM_DEVMEM_ATTR_ATOMIC, DRM_DEVMEM_ATOMIC_GLOBAL);
+	advise(p, PAGE, DRM_DEVMEM_ATTR_PREFERRED, DRM_DEVMEM_PREFERRED_SYSTEM);
+	count_both(p, 2000);
+	igt_assert(igt_devmem_location_is(&d, p, PAGE, SYSTEM));
 	igt_devmem_anon_free(p, PAGE);
 }
 
@@ -631,6 +710,9 @@ static const struct igt_devmem_subtest tests[] = {
 	{ "atomic-cpu", "Atomics are the CPU's", test_atomic_cpu },
 	{ "atomic-device", "Atomics are executed in device memory", test_atomic_device },
 	{ "atomic-device-pinned", "Atomics that can't be are errors", test_atomic_device_pinned },
+	{ "atomic-exclusive", "A page is the GPU's for an atomic", test_atomic_exclusive },
+	{ "atomic-exclusive-turns", "A page belongs to both sides by turns",
+	  test_atomic_exclusive_turns },
 	{ "atomic-global", "Atomics of both sides count", test_atomic_global },
 	{ "reset", "All goes back to the default", test_reset },
 	{ "live", "Attributes hold at once", test_live },

@@ -590,6 +590,12 @@ enum drm_devmem_atomic_policy {
 	DRM_DEVMEM_ATOMIC_DEVICE = 2,
 	/** @DRM_DEVMEM_ATOMIC_CPU: the CPU; an atomic of the GPU is an error. */
 	DRM_DEVMEM_ATOMIC_CPU = 3,
+	/**
+	 * @DRM_DEVMEM_ATOMIC_EXCLUSIVE: the GPU, alone: before an atomic in system
+	 * memory the CPU loses the page, and the GPU does when the CPU wants it back.
+	 * An error where that can't be done, in memory that is not anonymous.
+	 */
+	DRM_DEVMEM_ATOMIC_EXCLUSIVE = 4,
 };
 
 /**

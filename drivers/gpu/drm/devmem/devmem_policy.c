@@ -402,7 +402,7 @@ static int devmem_policy_check(const struct drm_devmem_madvise *args)
 		max = DRM_DEVMEM_MIGRATION_NEVER;
 		break;
 	case DRM_DEVMEM_ATTR_ATOMIC:
-		max = DRM_DEVMEM_ATOMIC_CPU;
+		max = DRM_DEVMEM_ATOMIC_EXCLUSIVE;
 		break;
 	case DRM_DEVMEM_ATTR_RESET:
 		break;

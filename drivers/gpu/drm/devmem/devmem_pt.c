@@ -387,6 +387,31 @@ bool devmem_pt_clear_accessed(struct devmem_vm *vm, u64 start, u64 end, unsigned
 EXPORT_SYMBOL_IF_KUNIT(devmem_pt_clear_accessed);
 
 /**
+ * devmem_pt_allow_atomic() - let the GPU execute atomics in a page
+ * @vm: the VM
+ * @va: virtual address of the page, which has a translation of 4 KiB
+ *
+ * There is nothing to do for the TLB, since the hardware looks up what forbids an
+ * access anew.
+ *
+ * Context: &drm_gpusvm.notifier_lock held for reading; takes &devmem_vm.pt_lock.
+ */
+void devmem_pt_allow_atomic(struct devmem_vm *vm, u64 va)
+{
+	unsigned int index = devmem_pt_index(va, 0);
+	struct devmem_pt_table *table;
+	u64 entry;
+
+	mutex_lock(&vm->pt_lock);
+	table = devmem_pt_lookup(vm, va, 0);
+	if (!drm_WARN_ON_ONCE(&vm->dm->drm, !table)) {
+		entry = devmem_hw_vram_read64(vm->dm, table->addr + 8 * index);
+		devmem_pt_write(vm, table, index, entry & ~GPU_PTE_NO_ATOMIC);
+	}
+	mutex_unlock(&vm->pt_lock);
+}
+
+/**
  * devmem_pt_query() - read the translation of an address
  * @vm: the VM
  * @va: virtual address

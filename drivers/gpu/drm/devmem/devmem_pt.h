@@ -27,6 +27,7 @@ int devmem_pt_prepare(struct devmem_vm *vm, u64 start, u64 end);
 void devmem_pt_map(struct devmem_vm *vm, u64 va, u64 addr, u64 size, u64 flags);
 void devmem_pt_zap(struct devmem_vm *vm, u64 start, u64 end);
 bool devmem_pt_clear_accessed(struct devmem_vm *vm, u64 start, u64 end, unsigned long *used);
+void devmem_pt_allow_atomic(struct devmem_vm *vm, u64 va);
 u64 devmem_pt_query(struct devmem_vm *vm, u64 va);
 
 #endif /* _DEVMEM_PT_H_ */

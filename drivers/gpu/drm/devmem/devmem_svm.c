@@ -3,6 +3,8 @@
 
 #include <drm/drm_print.h>
 #include <linux/hmm.h>
+#include <linux/pagemap.h>
+#include <linux/rmap.h>
 #include <linux/sched/mm.h>
 #include <linux/sizes.h>
 #include <uapi/drm/devmem_drm.h>
@@ -232,6 +234,9 @@ static void devmem_svm_invalidate(struct drm_gpusvm *gpusvm,
 	struct drm_gpusvm_range *first, *r;
 
 	lockdep_assert_held_write(&gpusvm->notifier_lock);
+	/* The page stays where it is, see devmem_svm_range_seize(). */
+	if (mmu_range->event == MMU_NOTIFY_EXCLUSIVE && mmu_range->owner == vm)
+		return;
 	first = drm_gpusvm_range_find(notifier, start, end);
 	if (!first)
 		return;
@@ -529,7 +534,8 @@ static bool devmem_svm_range_is_unmapped(struct devmem_range *range)
 static bool devmem_svm_no_atomic(const struct devmem_attrs *attrs, bool system)
 {
 	return attrs->atomic == DRM_DEVMEM_ATOMIC_CPU ||
-	       (attrs->atomic == DRM_DEVMEM_ATOMIC_DEVICE && system);
+	       ((attrs->atomic == DRM_DEVMEM_ATOMIC_DEVICE ||
+		 attrs->atomic == DRM_DEVMEM_ATOMIC_EXCLUSIVE) && system);
 }
 
 /* Write the translations of a range whose pages were got. */
@@ -695,13 +701,56 @@ static void devmem_svm_range_move(struct devmem_vm *vm, struct devmem_range *ran
 }
 
 /*
- * The range is mapped; can the atomic be executed? Memory that has to be on the
- * device for it gets some tries to come there.
+ * Take the page of a range away from the CPU and allow atomics there. The range stays
+ * mapped as it is: its own notifier is told who does that. Until the page is unlocked
+ * the CPU can't get it back.
  */
-static int devmem_svm_check_atomic(struct devmem_vm *vm, struct devmem_svm_request *req)
+static int devmem_svm_range_seize(struct devmem_vm *vm, struct devmem_range *range)
+{
+	unsigned long va = drm_gpusvm_range_start(&range->base);
+	struct mm_struct *mm = vm->svm.mm;
+	struct folio *folio;
+	struct page *page;
+	int err = -EAGAIN;
+
+	if (!mmget_not_zero(mm))
+		return -EFAULT;
+	mmap_read_lock(mm);
+	page = make_device_exclusive(mm, va, vm, &folio);
+	mmap_read_unlock(mm);
+	mmput(mm);
+	if (IS_ERR(page))
+		return page == ERR_PTR(-EOPNOTSUPP) ? -EACCES : -EAGAIN;
+
+	/* Else the page is another one, or it was split off a huge one just now. */
+	drm_gpusvm_notifier_lock(&vm->svm);
+	if (range->mapped) {
+		devmem_pt_allow_atomic(vm, va);
+		range->atomic = true;
+		err = 0;
+	}
+	drm_gpusvm_notifier_unlock(&vm->svm);
+	folio_unlock(folio);
+	folio_put(folio);
+	return err;
+}
+
+/*
+ * The range is mapped; can the atomic be executed? Memory that has to be on the
+ * device for it gets some tries to come there; a page can be taken from the CPU.
+ */
+static int devmem_svm_check_atomic(struct devmem_vm *vm, struct devmem_range *range,
+				   struct devmem_svm_request *req)
 {
 	if (!req->atomic || !(devmem_pt_query(vm, req->va) & GPU_PTE_NO_ATOMIC))
 		return 0;
+	if (req->attrs.atomic == DRM_DEVMEM_ATOMIC_EXCLUSIVE) {
+		if (devmem_svm_range_pages(range) == 1)
+			return devmem_svm_range_seize(vm, range);
+		req->small = true;
+		devmem_svm_range_remove(vm, range);
+		return -EAGAIN;
+	}
 	return ++req->tries < DEVMEM_SVM_ATOMIC_TRIES ? -EAGAIN : -EACCES;
 }
 
@@ -773,7 +822,7 @@ static int devmem_svm_range_serve(struct devmem_vm *vm, struct devmem_range *ran
 	if (!err)
 		err = devmem_svm_range_bind(vm, range, req);
 	if (!err)
-		err = devmem_svm_check_atomic(vm, req);
+		err = devmem_svm_check_atomic(vm, range, req);
 
 	/* Unmapped by the process since the garbage was collected: look again. */
 	if (err == -EFAULT && devmem_svm_range_is_unmapped(range)) {
