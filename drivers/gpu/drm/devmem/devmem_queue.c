@@ -379,10 +379,10 @@ struct devmem_job *devmem_queue_job_create(struct devmem_queue *q,
 	struct devmem_job *job;
 	int err = -ENOMEM;
 
-	job = kzalloc_obj(*job);
+	job = kzalloc_obj(*job, GFP_KERNEL_ACCOUNT);
 	if (!job)
 		return ERR_PTR(-ENOMEM);
-	job->fence = kzalloc_obj(*job->fence);
+	job->fence = kzalloc_obj(*job->fence, GFP_KERNEL_ACCOUNT);
 	if (!job->fence)
 		goto err_job;
 	err = drm_sched_job_init(&job->base, &q->entity, 1, file, file->client_id);
