@@ -489,8 +489,8 @@ struct drm_devmem_prefetch_result {
  * address space, a @result out of line, too many syncs, a sync that is out of
  * order with its description, a user fence, and a syncobj to wait for that has no
  * fence; ``EFAULT`` for a @result that cannot be written or not be pinned for
- * long, as in most mapped files; ``EBUSY`` while 64 prefetches of the VM have not
- * ended; ``ECANCELED`` for a banned VM; ``ENOMEM``.
+ * long, as in most mapped files; ``EBUSY`` while 64 prefetches of the VM or 96 of the
+ * open file have not ended; ``ECANCELED`` for a banned VM; ``ENOMEM``.
  */
 struct drm_devmem_prefetch {
 	/** @vm_id: in. */

@@ -11,6 +11,7 @@
 #include <linux/module.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
+#include <linux/xarray.h>
 
 #include "devmem_device.h"
 #include "devmem_prefetch.h"
@@ -38,6 +39,16 @@
 
 /* Prefetches of a VM that can be under way; each can occupy a worker. */
 #define DEVMEM_PREFETCH_MAX	64
+
+/*
+ * The same of all VMs of an open file. Workers can be stuck for as long as user space
+ * likes, and others have to find one: the workqueue has WQ_DFL_ACTIVE, which nodes
+ * share. A VM that was destroyed lives as long as a worker is stuck in it, and a file
+ * can have half of all VMs besides: not so many that the other half can be taken.
+ */
+#define DEVMEM_PREFETCH_MAX_FILE	96
+static_assert(DEVMEM_PREFETCH_MAX_FILE * 8 <= WQ_DFL_ACTIVE);
+static_assert(DEVMEM_PREFETCH_MAX_FILE * 2 < GPU_MAX_VMIDS);
 
 /**
  * struct devmem_prefetch - one prefetch
@@ -239,6 +250,37 @@ static int devmem_prefetch_run(struct devmem_prefetch *p)
 	return err == -EAGAIN ? -ETIME : err;
 }
 
+/*
+ * Count a prefetch, unless the VM or its file has too many. Those in VMs that have lost
+ * their handle count, too.
+ */
+static int devmem_prefetch_charge(struct devmem_vm *vm, u64 client_id)
+{
+	unsigned int of_file = 0;
+	struct devmem_vm *other;
+	unsigned long vmid;
+	int err = 0;
+
+	xa_lock(&vm->dm->vms);
+	vm->prefetch.client_id = client_id;
+	xa_for_each(&vm->dm->vms, vmid, other)
+		if (other->prefetch.client_id == client_id)
+			of_file += other->prefetch.count;
+	if (vm->prefetch.count < DEVMEM_PREFETCH_MAX && of_file < DEVMEM_PREFETCH_MAX_FILE)
+		vm->prefetch.count++;
+	else
+		err = -EBUSY;
+	xa_unlock(&vm->dm->vms);
+	return err;
+}
+
+static void devmem_prefetch_uncharge(struct devmem_vm *vm)
+{
+	xa_lock(&vm->dm->vms);
+	vm->prefetch.count--;
+	xa_unlock(&vm->dm->vms);
+}
+
 static void devmem_prefetch_work(struct work_struct *work)
 {
 	struct devmem_prefetch *p = container_of(work, struct devmem_prefetch, work);
@@ -250,9 +292,9 @@ static void devmem_prefetch_work(struct work_struct *work)
 
 	mutex_lock(&list->lock);
 	list_del(&p->link);
-	list->count--;
 	mutex_unlock(&list->lock);
 
+	devmem_prefetch_uncharge(vm);
 	devmem_prefetch_free(p);
 	devmem_vm_put(vm);
 	module_put(THIS_MODULE);
@@ -405,18 +447,19 @@ err_free:
 }
 
 /* From here on nothing fails, if this does not. */
-static int devmem_prefetch_submit(struct devmem_prefetch *p, struct devmem_syncs *syncs)
+static int devmem_prefetch_submit(struct devmem_prefetch *p, struct devmem_syncs *syncs,
+				  u64 client_id)
 {
 	struct devmem_prefetch_list *list = &p->vm->prefetch;
-	int err = 0;
+	int err;
 
 	mutex_lock(&list->lock);
 	if (list->closed)
 		err = -ENOENT;
 	else if (READ_ONCE(p->vm->banned))
 		err = -ECANCELED;
-	else if (list->count >= DEVMEM_PREFETCH_MAX)
-		err = -EBUSY;
+	else
+		err = devmem_prefetch_charge(p->vm, client_id);
 	if (err) {
 		mutex_unlock(&list->lock);
 		return err;
@@ -424,7 +467,6 @@ static int devmem_prefetch_submit(struct devmem_prefetch *p, struct devmem_syncs
 	/* A context each: they end in any order, and fences of one context may not. */
 	dma_fence_init64(p->fence, &devmem_prefetch_fence_ops, NULL,
 			 dma_fence_context_alloc(1), 1);
-	list->count++;
 	list_add_tail(&p->link, &list->list);
 	devmem_vm_get(p->vm);
 	__module_get(THIS_MODULE);
@@ -506,7 +548,7 @@ int devmem_prefetch_ioctl(struct drm_device *drm, void *data, struct drm_file *f
 		err = PTR_ERR(p);
 		goto out_syncs;
 	}
-	err = devmem_prefetch_submit(p, &syncs);
+	err = devmem_prefetch_submit(p, &syncs, file->client_id);
 	if (err)
 		devmem_prefetch_free(p);
 out_syncs:

@@ -16,14 +16,16 @@ struct drm_file;
  * struct devmem_prefetch_list - prefetches of a VM that have not ended
  */
 struct devmem_prefetch_list {
-	/** @lock: protects what follows. */
+	/** @lock: protects what follows, where nothing else is said. */
 	struct mutex lock;
 	/** @list: &struct devmem_prefetch. */
 	struct list_head list;
-	/** @count: entries of @list. */
-	unsigned int count;
 	/** @closed: the VM has lost its handle. */
 	bool closed;
+	/** @count: entries of @list; protected by the lock of &devmem_device.vms. */
+	unsigned int count;
+	/** @client_id: the file of the VM, once there was a prefetch; as @count. */
+	u64 client_id;
 };
 
 int devmem_prefetch_init_device(struct devmem_device *dm);
