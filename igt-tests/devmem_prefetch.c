@@ -56,6 +56,9 @@
  * SUBTEST: limit
  * Description: Too many at a time are refused, and room comes back
  *
+ * SUBTEST: limit-file
+ * Description: Stuck prefetches of one file, in many VMs, leave workers to others
+ *
  * SUBTEST: stuck
  * Description: A prefetch whose worker is stuck signals in time
  *
@@ -96,6 +99,9 @@ IGT_TEST_DESCRIPTION("Memory that is moved before anybody faults on it");
 
 /* As many prefetches of a VM can be under way. */
 #define LIMIT		64
+/* As many of an open file, and more than any number of workers. */
+#define FILE_LIMIT	96
+#define MANY		1088
 
 static struct igt_devmem d;
 
@@ -601,15 +607,12 @@ static void test_limit(void)
 	igt_assert_eq(err, 0);
 }
 
-static void test_stuck(void)
+/* A userfaultfd that holds up who touches @p: nobody serves the faults. */
+static int hold_up(void *p, size_t size)
 {
-	struct drm_devmem_prefetch_result *result = igt_devmem_shared_alloc(PAGE);
-	const int64_t limit = 1000000ll *
-		(4000 + igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_JOB_TIMEOUT_MS));
-	uint64_t *p = igt_devmem_anon_alloc(2 * MIB);
 	struct uffdio_api api = { .api = UFFD_API };
 	struct uffdio_register reg = {
-		.range = { .start = (uintptr_t)p, .len = 2 * MIB },
+		.range = { .start = (uintptr_t)p, .len = size },
 		.mode = UFFDIO_REGISTER_MODE_MISSING,
 	};
 	int uffd = syscall(SYS_userfaultfd, O_CLOEXEC);
@@ -617,8 +620,65 @@ static void test_stuck(void)
 	igt_assert_fd(uffd);
 	igt_assert_eq(ioctl(uffd, UFFDIO_API, &api), 0);
 	igt_assert_eq(ioctl(uffd, UFFDIO_REGISTER, &reg), 0);
+	return uffd;
+}
 
-	/* Nobody serves the faults. */
+/* As many prefetches as @fd lets through, MANY at most, with as few VMs as it takes. */
+static int prefetch_all(int fd, struct drm_devmem_prefetch *args)
+{
+	int count, err = 0;
+
+	for (count = 0; count < MANY; count++) {
+		if (count % LIMIT == 0)
+			args->vm_id = igt_devmem_vm_create(fd, 0);
+		err = __igt_devmem_prefetch(fd, args);
+		if (err)
+			break;
+	}
+	igt_assert(!err || err == -EBUSY);
+	return count;
+}
+
+static void test_limit_file(void)
+{
+	uint64_t *held = igt_devmem_anon_alloc(2 * MIB), *p = igt_devmem_anon_alloc(2 * MIB);
+	struct drm_devmem_prefetch args = {
+		.addr = (uintptr_t)held, .length = 2 * MIB, .location = DEVICE,
+	};
+	int uffd = hold_up(held, 2 * MIB), fd = igt_devmem_open(), count, err;
+
+	cpu_fill(p, VALUE, 2 * MIB);
+	count = prefetch_all(fd, &args);
+	/* Another file is not held up. */
+	igt_assert_eq_u64(igt_devmem_prefetch(&d, p, 2 * MIB, DEVICE, 0), 2 * MIB);
+	igt_assert_eq(count, FILE_LIMIT);
+
+	/* A VM that was destroyed has still what is stuck. */
+	igt_devmem_vm_destroy(fd, args.vm_id);
+	args.vm_id = igt_devmem_vm_create(fd, 0);
+	igt_assert_eq(__igt_devmem_prefetch(fd, &args), -EBUSY);
+
+	/* Room comes back with the workers. */
+	close(uffd);
+	do {
+		err = __igt_devmem_prefetch(fd, &args);
+	} while (err == -EBUSY);
+	igt_assert_eq(err, 0);
+
+	close(fd);
+	igt_devmem_expect_words(p, VALUE, 2 * MIB);
+	igt_devmem_anon_free(p, 2 * MIB);
+	igt_devmem_anon_free(held, 2 * MIB);
+}
+
+static void test_stuck(void)
+{
+	struct drm_devmem_prefetch_result *result = igt_devmem_shared_alloc(PAGE);
+	const int64_t limit = 1000000ll *
+		(4000 + igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_JOB_TIMEOUT_MS));
+	uint64_t *p = igt_devmem_anon_alloc(2 * MIB);
+	int uffd = hold_up(p, 2 * MIB);
+
 	submit(d.vm, p, 2 * MIB, 0, result);
 	igt_assert(!igt_devmem_done(&d, 300 * 1000 * 1000));
 	igt_assert(igt_devmem_done(&d, limit));
@@ -689,6 +749,7 @@ static const struct igt_devmem_subtest tests[] = {
 	{ "timeline", "Timeline points order prefetches", test_timeline },
 	{ "cancel-vm-destroy", "A prefetch ends with its VM", test_cancel_vm_destroy },
 	{ "limit", "A VM has so many prefetches", test_limit },
+	{ "limit-file", "A file does not take all workers", test_limit_file },
 	{ "stuck", "The fence signals whatever the worker does", test_stuck },
 	{ "exited", "A process that is gone has no memory", test_exited },
 	{ "close", "Closing does not wait and leaves nothing", test_close },
