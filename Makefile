@@ -27,8 +27,10 @@ help:
 #:   make check-kunit     KUnit suites of the driver
 #:   make check-hmm       the kernel's hmm-tests, plain and tight guest
 #:   make check-igt       IGT tests of devmem, and the generic ones
+#:   make check-bat       the short list of IGT tests, for a first look
 #:   make check-spans     device memory takes no physical addresses
-#:   make check-scale     1 and 16 TiB of device memory in a guest with 2 GiB of RAM
+#:   make check-scale     1 and 16 TiB of device memory in a guest with 2 GiB of RAM,
+#:                        and the short list of IGT tests on a device of 1 TiB
 #:   make check-selftest  tests of the scripts
 #:   make lint            checkpatch, sparse, W=1, kernel-doc
 #:
@@ -137,8 +139,9 @@ $(FOREIGN:%=guest-%): guest-%: kernel-%
 
 # Tests
 
-.PHONY: check check-kunit check-hmm check-igt check-spans check-scale bisect-check check-debug
-check check-kunit check-hmm check-igt check-spans check-scale: guest-base
+.PHONY: check check-kunit check-hmm check-igt check-bat check-spans check-scale bisect-check
+.PHONY: check-debug
+check check-kunit check-hmm check-igt check-bat check-spans check-scale: guest-base
 	@$(S)/check $(@:check-%=%)
 
 bisect-check: guest-base
