@@ -48,7 +48,7 @@ help:
 #:   make bench-check     the same, and none takes more than docs/performance.rst says
 #:   make bisect-check    each patch by itself compiles and passes hmm-tests (hours)
 #:   make mutate          break the code on purpose; the tests have to notice
-#:   make shell           a prompt in the guest, driver loaded (GUEST=plain)
+#:   make shell           a prompt in a guest, driver loaded (GUEST=plain, debug, ...)
 #:
 #: Working on the code:
 #:   make tree            lay out build/linux: kernel, driver, series
@@ -196,11 +196,15 @@ mutate: guest-base
 
 # Interactive
 
+# The kernel that the guest boots
+GUEST_KERNEL := $(or $(shell sed -n 's/^kernel=//p' $(S)/config/guest/$(GUEST)), \
+	$(error no guest '$(GUEST)' in $(S)/config/guest))
+
 .PHONY: demo shell
-demo: guest-$(if $(STOCK),debian,base)
+demo: guest-$(GUEST_KERNEL)
 	@$(S)/guest-program $(GUEST) svm_demo $(DEMO_ARGS)
 
-shell: guest-$(if $(STOCK),debian,base)
+shell: guest-$(GUEST_KERNEL)
 	@$(S)/guest-shell $(GUEST)
 
 .PHONY: clean distclean
