@@ -32,6 +32,9 @@
  * SUBTEST: fdinfo
  * Description: fdinfo tells how long queues worked and how much VRAM is used
  *
+ * SUBTEST: gputop
+ * Description: IGT's gputop finds the client in fdinfo, and its queues at work
+ *
  * SUBTEST: debugfs-ranges
  * Description: debugfs lists ranges, rights and where the memory is
  *
@@ -45,10 +48,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "drmtest.h"
@@ -60,6 +67,7 @@ IGT_TEST_DESCRIPTION("What can be seen of the driver's work from outside");
 #define MIB		(1024 * 1024ul)
 #define PAGE		4096ul
 #define TRACING		"/sys/kernel/tracing/"
+#define GPUTOP		"/usr/bin/gputop"
 
 #define SYSTEM		DRM_DEVMEM_LOCATION_SYSTEM
 #define DEVICE		DRM_DEVMEM_LOCATION_DEVICE
@@ -436,6 +444,74 @@ static void test_fdinfo(void)
 	igt_assert_eq_u64(fdinfo_value("drm-resident-vram0:\t"), vram);
 }
 
+/* A terminal of 80 columns: without one gputop prints nothing. */
+static int open_terminal(void)
+{
+	struct winsize size = { .ws_row = 24, .ws_col = 80 };
+	int pty = posix_openpt(O_RDWR | O_NOCTTY), fd;
+
+	igt_assert_fd(pty);
+	igt_assert_eq(unlockpt(pty), 0);
+	igt_assert_eq(ioctl(pty, TIOCSWINSZ, &size), 0);
+	fd = open(ptsname(pty), O_RDWR | O_NOCTTY);
+	igt_assert_fd(fd);
+	return fd;
+}
+
+/* What gputop prints in two rounds, to be freed. */
+static char *run_gputop(void)
+{
+	int terminal = open_terminal(), out = memfd_create("gputop", 0), status;
+	char path[32];
+	pid_t child;
+
+	igt_assert_fd(out);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", out);
+	child = fork();
+	igt_assert(child >= 0);
+	if (!child) {
+		dup2(terminal, STDIN_FILENO);
+		dup2(out, STDOUT_FILENO);
+		execl(GPUTOP, GPUTOP, "-n", "2", "-d", "0.5", NULL);
+		_exit(127);
+	}
+	igt_assert_eq(waitpid(child, &status, 0), child);
+	igt_assert_eq(status, 0);
+	return read_file(path);
+}
+
+static void test_gputop(void)
+{
+	char *p = igt_devmem_anon_alloc(8 * MIB), *text, *line, units[2];
+	unsigned long memory, resident;
+	double busy = 0;
+	int pid;
+
+	igt_require_f(!access(GPUTOP, X_OK), "no gputop\n");
+	igt_devmem_set(&d, p, 1, 8 * MIB);
+	/* One queue works all the time. */
+	*d.result = 0;
+	igt_devmem_wait(&d.batch, d.result, DRM_DEVMEM_COMPARE_NE, 0, 8);
+	igt_devmem_submit(&d);
+	text = run_gputop();
+	__atomic_store_n(d.result, 1, __ATOMIC_SEQ_CST);
+	igt_assert(igt_devmem_done(&d, IGT_DEVMEM_TIMEOUT_NS));
+
+	igt_info("%s\n", text);
+	igt_assert(strstr(text, " queue "));
+	for (line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+		if (sscanf(line, "%d %lu%c %lu%c |%lf%%", &pid, &memory, &units[0], &resident,
+			   &units[1], &busy) != 6 || pid != getpid())
+			continue;
+		igt_assert(memory == 8 && units[0] == 'M');
+		igt_assert(resident == 8 && units[1] == 'M');
+	}
+	/* Of the second round: one of 128 queues, that is 0.8 %, or more if gputop is late */
+	igt_assert(busy > 0.5);
+	free(text);
+	igt_devmem_anon_free(p, 8 * MIB);
+}
+
 static void test_debugfs_ranges(void)
 {
 	char *p = igt_devmem_anon_alloc(4 * MIB);
@@ -503,6 +579,7 @@ static const struct igt_devmem_subtest tests[] = {
 	{ "migrate-failed", "Migration that failed is traced", test_migrate_failed },
 	{ "invalidate", "Invalidation is traced", test_invalidate },
 	{ "fdinfo", "fdinfo agrees with what was done", test_fdinfo },
+	{ "gputop", "gputop shows the client", test_gputop },
 	{ "debugfs-ranges", "debugfs shows where memory is", test_debugfs_ranges },
 	{ "debugfs-attributes", "debugfs shows attributes", test_debugfs_attributes },
 };
