@@ -132,6 +132,27 @@ void devmem_copy_add(struct devmem_device *dm, const struct gpu_copy *entry)
 }
 
 /**
+ * devmem_copy_stop_at() - wait at a stop point in the middle of a series, if it is set
+ * @dm: the device
+ * @point: where
+ *
+ * What was added so far is copied by then.
+ *
+ * Context: as devmem_copy_begin(); others can use the engine meanwhile.
+ */
+void devmem_copy_stop_at(struct devmem_device *dm, enum devmem_stop_point point)
+{
+	int err;
+
+	if (!devmem_stop_is_set(&dm->stop, point))
+		return;
+	err = devmem_copy_end(dm);
+	devmem_stop_wait(&dm->stop, point);
+	devmem_copy_begin(dm);
+	dm->copy.error = err;
+}
+
+/**
  * devmem_copy_end() - execute the series and wait for it
  * @dm: the device
  *

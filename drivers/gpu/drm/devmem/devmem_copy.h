@@ -7,6 +7,8 @@
 #include <linux/types.h>
 #include <linux/wait.h>
 
+#include "devmem_stop.h"
+
 struct devmem_device;
 struct gpu_copy;
 
@@ -35,6 +37,7 @@ void devmem_copy_fini(struct devmem_device *dm);
 void devmem_copy_irq(struct devmem_device *dm);
 void devmem_copy_begin(struct devmem_device *dm);
 void devmem_copy_add(struct devmem_device *dm, const struct gpu_copy *entry);
+void devmem_copy_stop_at(struct devmem_device *dm, enum devmem_stop_point point);
 int devmem_copy_end(struct devmem_device *dm);
 
 #endif /* _DEVMEM_COPY_H_ */

@@ -85,6 +85,7 @@ static int devmem_migrate_copy(struct page **pages, struct drm_pagemap_addr *add
 {
 	struct devmem_device *dm = NULL;
 	unsigned long i, nr;
+	bool half = false;
 
 	for (i = 0; i < npages; i += nr) {
 		struct gpu_copy copy = {};
@@ -98,6 +99,10 @@ static int devmem_migrate_copy(struct page **pages, struct drm_pagemap_addr *add
 			devmem_stop_at(&dm->stop, to_device ? DEVMEM_STOP_COPY_TO_DEVICE :
 							      DEVMEM_STOP_COPY_TO_SYSTEM);
 			devmem_copy_begin(dm);
+		} else if (!half && i >= npages / 2) {
+			devmem_copy_stop_at(dm, to_device ? DEVMEM_STOP_HALF_TO_DEVICE :
+							    DEVMEM_STOP_HALF_TO_SYSTEM);
+			half = true;
 		}
 
 		vram = devmem_region_page_to_vram(dm, pages[i]);

@@ -789,6 +789,7 @@ void devmem_queue_irq(struct devmem_device *dm)
 	unsigned long index;
 	bool cookie;
 
+	devmem_stop_at(&dm->stop, DEVMEM_STOP_SIGNAL);
 	cookie = dma_fence_begin_signalling();
 	xa_for_each(&dm->queues, index, q) {
 		mutex_lock(&q->hw_lock);

@@ -25,8 +25,9 @@
  * letters and with dashes.
  *
  * Locks are held at most points, so what else stands still is up to the test.
- * Nothing waits forever: a wait ends when the thread is killed, when the device
- * is removed, and, with a warning, after half a minute.
+ * Nothing waits forever: a wait ends when the device is removed, and, with a
+ * warning, after half a minute. A kill does not end it: what becomes of a process
+ * that dies in the middle of something is what some tests are about.
  */
 
 #define DEVMEM_STOP_TIMEOUT	(30 * HZ)
@@ -37,8 +38,11 @@ static const char * const devmem_stop_names[] = {
 	[DEVMEM_STOP_BIND] = "bind",
 	[DEVMEM_STOP_COPY_TO_DEVICE] = "copy-to-device",
 	[DEVMEM_STOP_COPY_TO_SYSTEM] = "copy-to-system",
+	[DEVMEM_STOP_HALF_TO_DEVICE] = "half-to-device",
+	[DEVMEM_STOP_HALF_TO_SYSTEM] = "half-to-system",
 	[DEVMEM_STOP_EVICT] = "evict",
 	[DEVMEM_STOP_INVALIDATE] = "invalidate",
+	[DEVMEM_STOP_SIGNAL] = "signal",
 };
 
 static_assert(ARRAY_SIZE(devmem_stop_names) == DEVMEM_STOP_NUM);
@@ -57,9 +61,8 @@ void devmem_stop_wait(struct devmem_stop *stop, enum devmem_stop_point point)
 	long left;
 
 	atomic_inc(&stop->waiting[point]);
-	left = wait_event_killable_timeout(stop->wait,
-					   !(READ_ONCE(stop->armed) & BIT(point)),
-					   DEVMEM_STOP_TIMEOUT);
+	left = wait_event_timeout(stop->wait, !devmem_stop_is_set(stop, point),
+				  DEVMEM_STOP_TIMEOUT);
 	atomic_dec(&stop->waiting[point]);
 	if (!left)
 		drm_warn(stop->drm, "nobody cleared stop point %s\n",
@@ -74,7 +77,7 @@ static int devmem_stop_show(struct seq_file *m, void *unused)
 
 	for (i = 0; i < DEVMEM_STOP_NUM; i++)
 		seq_printf(m, "%s %s %d\n", devmem_stop_names[i],
-			   READ_ONCE(stop->armed) & BIT(i) ? "set" : "clear",
+			   devmem_stop_is_set(stop, i) ? "set" : "clear",
 			   atomic_read(&stop->waiting[i]));
 	return 0;
 }

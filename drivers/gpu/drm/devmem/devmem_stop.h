@@ -22,10 +22,15 @@ struct drm_device;
  *	mmap_lock is held for reading, page tables have migration entries
  * @DEVMEM_STOP_COPY_TO_SYSTEM: the same in the other direction, for a CPU fault
  *	or an eviction, which holds no mmap_lock
+ * @DEVMEM_STOP_HALF_TO_DEVICE: half of several pages are copied to the device; locks as
+ *	before the copy
+ * @DEVMEM_STOP_HALF_TO_SYSTEM: the same in the other direction
  * @DEVMEM_STOP_EVICT: an allocation was chosen to be evicted
  * @DEVMEM_STOP_INVALIDATE: the MMU notifier has taken translations away and not
  *	yet unmapped the pages from the IOMMU; the mmap_lock and
  *	&drm_gpusvm.notifier_lock are held
+ * @DEVMEM_STOP_SIGNAL: batches have ended, their fences are about to be signalled; no
+ *	other interrupt of the device is served
  * @DEVMEM_STOP_NUM: number of points
  */
 enum devmem_stop_point {
@@ -34,8 +39,11 @@ enum devmem_stop_point {
 	DEVMEM_STOP_BIND,
 	DEVMEM_STOP_COPY_TO_DEVICE,
 	DEVMEM_STOP_COPY_TO_SYSTEM,
+	DEVMEM_STOP_HALF_TO_DEVICE,
+	DEVMEM_STOP_HALF_TO_SYSTEM,
 	DEVMEM_STOP_EVICT,
 	DEVMEM_STOP_INVALIDATE,
+	DEVMEM_STOP_SIGNAL,
 	DEVMEM_STOP_NUM,
 };
 
@@ -60,6 +68,21 @@ void devmem_stop_close(struct devmem_device *dm);
 void devmem_stop_wait(struct devmem_stop *stop, enum devmem_stop_point point);
 
 /**
+ * devmem_stop_is_set() - would a thread wait at a stop point?
+ * @stop: stop points of the device
+ * @point: where
+ *
+ * Context: any.
+ *
+ * Return: true if it would.
+ */
+static inline bool devmem_stop_is_set(const struct devmem_stop *stop,
+				      enum devmem_stop_point point)
+{
+	return unlikely(READ_ONCE(stop->armed) & BIT(point));
+}
+
+/**
  * devmem_stop_at() - wait at a stop point if it is set
  * @stop: stop points of the device
  * @point: where
@@ -69,7 +92,7 @@ void devmem_stop_wait(struct devmem_stop *stop, enum devmem_stop_point point);
 static inline void devmem_stop_at(struct devmem_stop *stop,
 				  enum devmem_stop_point point)
 {
-	if (unlikely(READ_ONCE(stop->armed) & BIT(point)))
+	if (devmem_stop_is_set(stop, point))
 		devmem_stop_wait(stop, point);
 }
 
