@@ -28,9 +28,10 @@
  * @migrated:		between migration and look-up of the pages
  * @bind:		between look-up of the pages and writing of translations
  * @copy-to-device:	for its pages to be copied to the device
+ * @half-to-device:	with half of its pages copied to the device
  *
- * SUBTEST: %s-at-copy-to-system
- * Description: %arg[1] while a CPU fault copies the memory to the system
+ * SUBTEST: %s-at-%s
+ * Description: %arg[1] while a CPU fault waits %arg[2]
  *
  * arg[1]:
  *
@@ -39,7 +40,13 @@
  * @mprotect:		the memory becomes read-only
  * @fork:		the process forks
  * @kill:		the process is killed
- * @reap:		the process is killed and its memory taken away before it ends
+ * @reap:		the process is killed and all but its GPU's memory taken away before it ends
+ * @reap-closed:	the same, and it has no VM any more
+ *
+ * arg[2]:
+ *
+ * @copy-to-system:	for its pages to be copied to the system
+ * @half-to-system:	with half of its pages copied to the system
  *
  * SUBTEST: %s-at-evict
  * Description: %arg[1] while the memory is about to be evicted for another process
@@ -52,6 +59,7 @@
  * @dontneed:		the memory is discarded
  * @fork:		the owner forks
  * @exit:		the owner exits
+ * @kill:		the other process is killed
  *
  * SUBTEST: %s-at-invalidate
  * Description: While %arg[1] takes memory away, the GPU does not reach it any more
@@ -63,6 +71,21 @@
  * @mprotect:		mprotect()
  * @mremap:		mremap()
  * @fork:		fork()
+ * @kill:		munmap() of a process that is killed
+ *
+ * SUBTEST: %s-at-signal
+ * Description: %arg[1] between the end of a batch and the signal of its fence
+ *
+ * arg[1]:
+ *
+ * @munmap:		the memory is unmapped
+ * @dontneed:		the memory is discarded
+ * @mprotect:		the memory becomes read-only
+ * @mremap:		the memory moves to another address
+ * @fork:		the process forks
+ * @cpu-read:		the CPU reads the memory
+ * @cpu-write:		the CPU writes the memory
+ * @kill:		the process is killed
  *
  * SUBTEST: loop-%s-%s
  * Description: %arg[1] again and again while the GPU reads the memory %arg[2]
@@ -222,22 +245,27 @@ static void change_cpu_write(void)
  * @change: does it
  * @faults: a GPU access afterwards is an error
  * @keeps: the content is still there for an access afterwards
+ * @waits: where it waits for the end of a migration: a system call, PAGE_FAULT, NOWHERE
  */
 struct change {
 	const char *name;
 	void (*change)(void);
 	bool faults;
 	bool keeps;
+	long waits;
 };
 
+#define PAGE_FAULT	(-1)
+#define NOWHERE		(-2)
+
 static const struct change changes[] = {
-	{ "munmap", change_munmap, true, false },
-	{ "dontneed", change_dontneed, false, false },
-	{ "mprotect", change_mprotect, true, true },
-	{ "mremap", change_mremap, true, true },
-	{ "fork", change_fork, false, true },
-	{ "cpu-read", change_cpu_read, false, true },
-	{ "cpu-write", change_cpu_write, false, true },
+	{ "munmap", change_munmap, true, false, SYS_munmap },
+	{ "dontneed", change_dontneed, false, false, NOWHERE },
+	{ "mprotect", change_mprotect, true, true, SYS_mprotect },
+	{ "mremap", change_mremap, true, true, SYS_mremap },
+	{ "fork", change_fork, false, true, SYS_clone },
+	{ "cpu-read", change_cpu_read, false, true, PAGE_FAULT },
+	{ "cpu-write", change_cpu_write, false, true, PAGE_FAULT },
 };
 
 /**
@@ -245,18 +273,22 @@ static const struct change changes[] = {
  * @thread: exists from the beginning, as making it takes the lock of the address space
  * @change: what it does
  * @go: when that is set
+ * @id: of the thread, once it runs
  */
 struct changer {
 	pthread_t thread;
 	const struct change *change;
 	uint32_t go;
+	pid_t id;
 };
 
 static void *change_thread(void *arg)
 {
 	struct changer *changer = arg;
 
-	igt_devmem_wait_turn(&changer->go, 1);
+	changer->id = syscall(SYS_gettid);
+	igt_devmem_set_turn(&changer->go, 1);
+	igt_devmem_wait_turn(&changer->go, 2);
 	changer->change->change();
 	return NULL;
 }
@@ -266,11 +298,12 @@ static void make_changer(struct changer *changer, const struct change *change)
 	changer->change = change;
 	changer->go = 0;
 	igt_assert_eq(pthread_create(&changer->thread, NULL, change_thread, changer), 0);
+	igt_devmem_wait_turn(&changer->go, 1);
 }
 
 static void start_change(struct changer *changer)
 {
-	igt_devmem_set_turn(&changer->go, 1);
+	igt_devmem_set_turn(&changer->go, 2);
 }
 
 static void end_change(struct changer *changer)
@@ -278,14 +311,28 @@ static void end_change(struct changer *changer)
 	igt_assert_eq(pthread_join(changer->thread, NULL), 0);
 }
 
-static void end_child(bool may_see_new)
+/* Go on with a change as far as it comes during a migration; true if that is to its end. */
+static bool advance_change(struct changer *changer)
+{
+	start_change(changer);
+	if (changer->change->waits == NOWHERE) {
+		end_change(changer);
+		return true;
+	}
+	igt_assert_f(igt_devmem_thread_blocked(changer->id, changer->change->waits),
+		     "%s does not wait for the migration\n", changer->change->name);
+	return false;
+}
+
+static void end_child(bool sees_new)
 {
 	int status;
 
 	igt_devmem_set_turn(turn, 1);
 	igt_assert_eq(waitpid(forked, &status, 0), forked);
-	igt_assert_f(WIFEXITED(status) && WEXITSTATUS(status) <= may_see_new,
-		     "the child saw what the parent's GPU wrote (%#x)\n", status);
+	igt_assert_f(WIFEXITED(status) && WEXITSTATUS(status) == sees_new,
+		     "what the parent's GPU wrote %s (%#x)\n",
+		     sees_new ? "is lost for the child" : "reached the child", status);
 }
 
 /* The end of d->batch, which stored to p[0]. */
@@ -299,28 +346,29 @@ static uint32_t end_of_batch(void)
 	return before ? igt_devmem_queue_query(d.fd, d.queue).error : DRM_DEVMEM_ERROR_NONE;
 }
 
-/*
- * @error is how the store of the GPU ended. @either: the change may have come
- * before or after it.
- */
-static void check_change(const struct change *change, uint32_t error, bool either)
+/* What is in memory after a change; word 0 has to be @first. */
+static void check_words(const struct change *change, uint64_t first)
 {
 	uint64_t *words = change->change == change_mremap ? elsewhere : p;
 	uint64_t old = change->keeps ? OLD : 0;
 
-	if (!either || !change->faults)
-		igt_assert_eq(error, change->faults ? DRM_DEVMEM_ERROR_FAULT :
-						      DRM_DEVMEM_ERROR_NONE);
 	if (change->change == change_munmap)
 		return;
-	if (error)
-		igt_assert_eq_u64(words[0], old);
-	else if (!either || words[0] != old || change->keeps)
-		igt_assert_eq_u64(words[0], NEW);
+	igt_assert_eq_u64(words[0], first);
 	if (change->change == change_cpu_read)
 		igt_assert_eq_u64(cpu_saw, OLD);
 	igt_assert_eq_u64(words[1], change->change == change_cpu_write ? CPU : old);
 	igt_devmem_expect_words(words + 2, old, SIZE - 16);
+}
+
+/* The store of the GPU came after the change. */
+static void check_change(const struct change *change)
+{
+	igt_assert_eq(end_of_batch(), change->faults ? DRM_DEVMEM_ERROR_FAULT :
+						       DRM_DEVMEM_ERROR_NONE);
+	check_words(change, change->faults ? OLD : NEW);
+	if (change->change == change_fork)
+		end_child(false);
 }
 
 /* The GPU stores to p[0] and gets to @point; the test goes on there. */
@@ -333,28 +381,59 @@ static void store_until(const char *point)
 	igt_assert_f(igt_devmem_stop_reached(stop, point), "the GPU did not get to %s\n", point);
 }
 
-/* @blocks: who stopped has locks which the change has to wait for. */
-static void test_at(const struct change *change, const char *point, bool blocks)
+/*
+ * @migrates: the change may have to wait for the end of the migration. The GPU waits
+ * for its turn once more then, or either could come first.
+ */
+static void test_at(const struct change *change, const char *point, bool migrates)
 {
 	struct changer changer;
 
 	alloc_memory();
 	make_changer(&changer, change);
 	store_until(point);
-	start_change(&changer);
-	if (!blocks)
+	if (!migrates) {
+		start_change(&changer);
 		end_change(&changer);
-	else
-		usleep(50000);
+	} else if (!advance_change(&changer)) {
+		igt_devmem_stop_set(stop, "migrated");
+		igt_devmem_stop_clear(stop, point);
+		igt_assert(igt_devmem_stop_reached(stop, "migrated"));
+		end_change(&changer);
+		igt_devmem_stop_clear(stop, "migrated");
+	}
 	igt_devmem_stop_clear(stop, point);
-	if (blocks)
-		end_change(&changer);
-
-	check_change(change, end_of_batch(), blocks);
-	if (change->change == change_fork)
-		end_child(blocks);
+	check_change(change);
 	free_memory();
 	igt_assert_eq_u64(igt_devmem_violations(d.fd), 0);
+}
+
+/* The GPU has stored to p[0], and who waits for that is not told before the change. */
+static void test_at_signal(const struct change *change)
+{
+	struct igt_devmem migrating = d;
+	struct changer changer;
+
+	alloc_memory();
+	make_changer(&changer, change);
+	/* In place, as nothing can migrate without interrupts */
+	igt_devmem_init(&d, d.fd, DRM_DEVMEM_VM_NO_MIGRATE);
+	igt_devmem_poke(&d, p, OLD);
+	store_until("signal");
+	/* An interrupt for what was before could have come here first. */
+	igt_devmem_wait_turn((uint32_t *)p, (uint32_t)NEW);
+	start_change(&changer);
+	end_change(&changer);
+	igt_assert_f(!igt_devmem_done(&d, 0), "the fence has signalled too early\n");
+	igt_devmem_stop_clear(stop, "signal");
+	igt_assert_eq(end_of_batch(), DRM_DEVMEM_ERROR_NONE);
+	check_words(change, change->keeps ? NEW : 0);
+	if (change->change == change_fork)
+		end_child(true);
+	igt_assert_eq_u64(igt_devmem_violations(d.fd), 0);
+	igt_devmem_fini(&d);
+	d = migrating;
+	free_memory();
 }
 
 /* Start @work in a child that is to be killed; it sets turn 1 when it is ready. */
@@ -377,20 +456,28 @@ static pid_t start_victim(void (*work)(void))
 
 /*
  * The memory of a process that is being killed is taken away before it ends, as the OOM
- * killer does. drm_gpusvm may refuse that for memory that the GPU has seen.
+ * killer does. drm_gpusvm refuses that for memory of a VM, since it would have to sleep.
  */
-static void reap(pid_t pid)
+static void reap(pid_t pid, int expect)
 {
 	int fd = syscall(SYS_pidfd_open, pid, 0);
 
 	igt_assert_fd(fd);
-	/* It can be in use, and it can be gone already. */
-	if (syscall(SYS_process_mrelease, fd, 0))
-		igt_assert(errno == EAGAIN || errno == ESRCH);
+	igt_assert_eq(syscall(SYS_process_mrelease, fd, 0) ? errno : 0, expect);
 	close(fd);
 }
 
-static void kill_at(const char *point, void (*work)(void), bool take_memory)
+/* What is done between the kill of a process and the end of a stop */
+enum killed {
+	/* The process itself has stopped. */
+	KILLED_STOPPED,
+	/* Somebody has stopped on its behalf: it gets as far as it can. */
+	KILLED_EXITS,
+	KILLED_REAPED,
+	KILLED_REAPED_CLOSED,
+};
+
+static void kill_at(const char *point, void (*work)(void), enum killed then)
 {
 	uint64_t before = igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_VRAM_FREE);
 	pid_t pid;
@@ -403,10 +490,11 @@ static void kill_at(const char *point, void (*work)(void), bool take_memory)
 	igt_devmem_set_turn(turn, 2);
 	igt_assert(igt_devmem_stop_reached(stop, point));
 	igt_assert_eq(kill(pid, SIGKILL), 0);
-	if (take_memory)
-		reap(pid);
-	else
-		usleep(50000);
+	if (then == KILLED_EXITS)
+		igt_assert(igt_devmem_exit_blocked(pid));
+	else if (then != KILLED_STOPPED)
+		reap(pid, then == KILLED_REAPED ? EAGAIN : 0);
+	igt_assert(igt_devmem_stop_reached(stop, point));
 	igt_devmem_stop_clear(stop, point);
 	igt_assert_eq(waitpid(pid, &status, 0), pid);
 	igt_assert(WIFSIGNALED(status));
@@ -433,6 +521,25 @@ static void cpu_fetches(void)
 	p[0] = CPU;
 }
 
+/* The device has the memory; the VM that has put it there goes. */
+static void cpu_fetches_closed(void)
+{
+	igt_devmem_set(&d, p, NEW, SIZE);
+	igt_devmem_fini(&d);
+	igt_devmem_set_turn(turn, 1);
+	igt_devmem_wait_turn(turn, 2);
+	p[0] = CPU;
+}
+
+static void unmaps_in_use(void)
+{
+	igt_devmem_init(&d, d.fd, DRM_DEVMEM_VM_NO_MIGRATE);
+	igt_devmem_count_forever(&d, p, d.result);
+	igt_devmem_set_turn(turn, 1);
+	igt_devmem_wait_turn(turn, 2);
+	change_munmap();
+}
+
 /*
  * A CPU fault has stopped in the middle of a migration to the system
  */
@@ -441,39 +548,41 @@ static void change_nothing(void)
 }
 
 static const struct change fetch_changes[] = {
-	{ "gpu-write", change_nothing, false, true },
-	{ "dontneed", change_dontneed, false, false },
-	{ "mprotect", change_mprotect, true, true },
-	{ "fork", change_fork, false, true },
+	{ "gpu-write", change_nothing, false, true, NOWHERE },
+	{ "dontneed", change_dontneed, false, false, NOWHERE },
+	{ "mprotect", change_mprotect, true, true, SYS_mprotect },
+	{ "fork", change_fork, false, true, SYS_clone },
 };
 
-static const struct change cpu_read = { "cpu-read", change_cpu_read, false, true };
+static const struct change cpu_read = { "cpu-read", change_cpu_read, false, true, PAGE_FAULT };
 
-static void test_at_copy_to_system(const struct change *change)
+/* The GPU comes to fault on memory that is on its way, and is served after the change. */
+static void test_fetch_at(const struct change *change, const char *point)
 {
 	struct changer reader, changer;
-	uint32_t error;
+	bool ended;
 
 	alloc_memory();
 	make_changer(&reader, &cpu_read);
 	make_changer(&changer, change);
 	igt_devmem_set(&d, p, OLD, SIZE);
-	igt_devmem_stop_set(stop, "copy-to-system");
+	igt_devmem_stop_set(stop, point);
 	start_change(&reader);
-	igt_assert(igt_devmem_stop_reached(stop, "copy-to-system"));
-	start_change(&changer);
-	igt_devmem_store(&d.batch, p, NEW, 8);
-	igt_devmem_submit(&d);
-	usleep(50000);
-	igt_devmem_stop_clear(stop, "copy-to-system");
+	igt_assert(igt_devmem_stop_reached(stop, point));
+	store_until("fault");
+	ended = advance_change(&changer);
+	if (change->change == change_nothing) {
+		igt_devmem_stop_clear(stop, "fault");
+		igt_assert_f(igt_devmem_fault_blocked(), "the GPU does not wait for the copy\n");
+	}
+	igt_devmem_stop_clear(stop, point);
 	end_change(&reader);
-	end_change(&changer);
+	if (!ended)
+		end_change(&changer);
+	igt_devmem_stop_clear(stop, "fault");
 
-	error = end_of_batch();
-	igt_assert(cpu_saw == OLD || (!change->keeps && !cpu_saw));
-	check_change(change, error, true);
-	if (change->change == change_fork)
-		end_child(true);
+	igt_assert_eq_u64(cpu_saw, change->keeps ? OLD : 0);
+	check_change(change);
 	free_memory();
 	igt_assert_eq_u64(igt_devmem_violations(d.fd), 0);
 }
@@ -570,6 +679,61 @@ static void test_at_evict(enum evict_change change)
 
 	igt_devmem_anon_free(fill, size);
 	igt_devmem_shared_free(turn, PAGE);
+	igt_devmem_stop_close(stop);
+	igt_devmem_fini(&d);
+	drm_close_driver(d.fd);
+}
+
+/* A process that makes room for itself by memory of this one, until it is killed */
+static pid_t start_evictor(size_t size)
+{
+	pid_t pid = fork();
+
+	igt_assert_lte(0, pid);
+	if (!pid) {
+		uint64_t *fill = igt_devmem_anon_alloc(size);
+
+		igt_devmem_init(&d, drm_reopen_driver(d.fd), 0);
+		igt_devmem_fill(&d.batch, fill, NEW, 8, size);
+		igt_devmem_submit(&d);
+		pause();
+		_exit(1);
+	}
+	return pid;
+}
+
+static void test_kill_at_evict(void)
+{
+	uint64_t size, before, *words;
+	int status;
+	pid_t pid;
+
+	igt_devmem_reload("vram_size=32");
+	igt_devmem_init(&d, igt_devmem_open(), 0);
+	stop = igt_devmem_stop_open(d.fd);
+	size = igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_VRAM_SIZE);
+	words = igt_devmem_anon_alloc(VICTIM_SIZE);
+	igt_devmem_set(&d, words, OLD, VICTIM_SIZE);
+	before = igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_VRAM_FREE);
+
+	igt_devmem_stop_set(stop, "evict");
+	pid = start_evictor(size);
+	igt_assert(igt_devmem_stop_reached(stop, "evict"));
+	igt_assert_eq(kill(pid, SIGKILL), 0);
+	igt_assert(igt_devmem_exit_blocked(pid));
+	igt_assert(igt_devmem_location_is(&d, words, VICTIM_SIZE, DRM_DEVMEM_LOCATION_DEVICE));
+	igt_devmem_stop_clear(stop, "evict");
+	igt_assert_eq(waitpid(pid, &status, 0), pid);
+	igt_assert(WIFSIGNALED(status));
+
+	/* The room that was asked for was made, and is free again. */
+	igt_assert(igt_devmem_vram_comes_back(d.fd, before + VICTIM_SIZE));
+	igt_devmem_atomic(&d.batch, DRM_DEVMEM_ATOMIC_ADD, 0, words, 1, 8);
+	igt_devmem_run(&d);
+	igt_devmem_expect_words(words, OLD + 1, 8);
+	igt_devmem_expect_words(words + 1, OLD, VICTIM_SIZE - 8);
+	igt_assert_eq_u64(igt_devmem_violations(d.fd), 0);
+	igt_devmem_anon_free(words, VICTIM_SIZE);
 	igt_devmem_stop_close(stop);
 	igt_devmem_fini(&d);
 	drm_close_driver(d.fd);
@@ -1057,13 +1221,16 @@ static void test_adds(void (*change)(int round), int rounds)
 
 static const struct {
 	const char *name;
-	bool blocks;
+	bool migrates;
 } points[] = {
 	{ "fault", false },
 	{ "migrated", false },
 	{ "bind", false },
 	{ "copy-to-device", true },
+	{ "half-to-device", true },
 };
+
+static const char * const fetch_points[] = { "copy-to-system", "half-to-system" };
 
 static void open_device(void)
 {
@@ -1072,39 +1239,58 @@ static void open_device(void)
 	stop = igt_devmem_stop_open(d.fd);
 }
 
+static void fault_subtests(void)
+{
+	unsigned int i = 0, j = 0;
+
+	for (j = 0; j < ARRAY_SIZE(points); j++) {
+		for (i = 0; i < ARRAY_SIZE(changes); i++) {
+			igt_describe("A change in the middle of a GPU fault");
+			igt_subtest_f("%s-at-%s", changes[i].name, points[j].name)
+				test_at(&changes[i], points[j].name, points[j].migrates);
+		}
+		igt_describe("The end of the process in the middle of a GPU fault");
+		igt_subtest_f("kill-at-%s", points[j].name)
+			kill_at(points[j].name, gpu_stores, KILLED_EXITS);
+	}
+}
+
+static void fetch_subtests(void)
+{
+	unsigned int i = 0, j = 0;
+
+	for (j = 0; j < ARRAY_SIZE(fetch_points); j++) {
+		for (i = 0; i < ARRAY_SIZE(fetch_changes); i++) {
+			igt_describe("A change in the middle of a CPU fault");
+			igt_subtest_f("%s-at-%s", fetch_changes[i].name, fetch_points[j])
+				test_fetch_at(&fetch_changes[i], fetch_points[j]);
+		}
+		igt_describe("The end of the process in the middle of a CPU fault");
+		igt_subtest_f("kill-at-%s", fetch_points[j])
+			kill_at(fetch_points[j], cpu_fetches, KILLED_STOPPED);
+
+		igt_describe("A process loses its memory while it fetches memory from the device");
+		igt_subtest_f("reap-at-%s", fetch_points[j])
+			kill_at(fetch_points[j], cpu_fetches, KILLED_REAPED);
+
+		igt_describe("It loses also what it fetches, which no VM knows any more");
+		igt_subtest_f("reap-closed-at-%s", fetch_points[j])
+			kill_at(fetch_points[j], cpu_fetches_closed, KILLED_REAPED_CLOSED);
+	}
+}
+
 /* Subtests that have a VM open from the beginning */
 static void stop_subtests(void)
 {
-	unsigned int i = 0, j = 0;
+	unsigned int i = 0;
 
 	igt_fixture() {
 		open_device();
 		igt_devmem_init(&d, d.fd, 0);
 	}
 
-	for (j = 0; j < ARRAY_SIZE(points); j++) {
-		for (i = 0; i < ARRAY_SIZE(changes); i++) {
-			igt_describe("A change in the middle of a GPU fault");
-			igt_subtest_f("%s-at-%s", changes[i].name, points[j].name)
-				test_at(&changes[i], points[j].name, points[j].blocks);
-		}
-		igt_describe("The end of the process in the middle of a GPU fault");
-		igt_subtest_f("kill-at-%s", points[j].name)
-			kill_at(points[j].name, gpu_stores, false);
-	}
-
-	for (i = 0; i < ARRAY_SIZE(fetch_changes); i++) {
-		igt_describe("A change in the middle of a CPU fault");
-		igt_subtest_f("%s-at-copy-to-system", fetch_changes[i].name)
-			test_at_copy_to_system(&fetch_changes[i]);
-	}
-	igt_describe("The end of the process in the middle of a CPU fault");
-	igt_subtest("kill-at-copy-to-system")
-		kill_at("copy-to-system", cpu_fetches, false);
-
-	igt_describe("A process loses its memory while it fetches memory from the device");
-	igt_subtest("reap-at-copy-to-system")
-		kill_at("copy-to-system", cpu_fetches, true);
+	fault_subtests();
+	fetch_subtests();
 
 	/* The first five changes take something away. */
 	for (i = 0; i < 5; i++) {
@@ -1112,6 +1298,18 @@ static void stop_subtests(void)
 		igt_subtest_f("%s-at-invalidate", changes[i].name)
 			test_at_invalidate(&changes[i]);
 	}
+	igt_describe("The end of a process that takes memory away");
+	igt_subtest("kill-at-invalidate")
+		kill_at("invalidate", unmaps_in_use, KILLED_STOPPED);
+
+	for (i = 0; i < ARRAY_SIZE(changes); i++) {
+		igt_describe("A change after a batch and before anybody is told of its end");
+		igt_subtest_f("%s-at-signal", changes[i].name)
+			test_at_signal(&changes[i]);
+	}
+	igt_describe("The end of the process before it is told of the end of a batch");
+	igt_subtest("kill-at-signal")
+		kill_at("signal", gpu_stores, KILLED_EXITS);
 
 	igt_fixture() {
 		igt_devmem_stop_close(stop);
@@ -1164,6 +1362,9 @@ int igt_main()
 		igt_subtest_f("%s-at-evict", evict_changes[i])
 			test_at_evict(i);
 	}
+	igt_describe("The end of who evicts in the middle of it");
+	igt_subtest("kill-at-evict")
+		test_kill_at_evict();
 	igt_fixture()
 		igt_devmem_restore();
 }

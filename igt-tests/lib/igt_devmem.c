@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -746,6 +747,109 @@ bool igt_devmem_stop_reached(int stop, const char *point)
 		usleep(10000);
 	}
 	return false;
+}
+
+/* Not by stdio, which uses the heap */
+static bool read_proc(long pid, const char *name, char *text, size_t size)
+{
+	char path[64];
+	ssize_t len;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%ld/%s", pid, name);
+	fd = open(path, O_RDONLY);
+	if (fd < 0)
+		return false;
+	len = read(fd, text, size - 1);
+	close(fd);
+	text[len < 0 ? 0 : len] = 0;
+	return len > 0;
+}
+
+#define KERNEL_EXITING	0x4
+
+/* State of a task and its flags as the kernel has them, from its line of statistics */
+static bool read_state(long pid, char *state, unsigned int *flags)
+{
+	char text[512], *rest;
+
+	/* The name can hold anything, but no parenthesis follows it. */
+	return read_proc(pid, "stat", text, sizeof(text)) && (rest = strrchr(text, ')')) &&
+	       sscanf(rest, ") %c %*d %*d %*d %*d %*d %u", state, flags) == 2;
+}
+
+static bool thread_blocked_now(pid_t thread, long call)
+{
+	unsigned int flags;
+	char text[128], state;
+	long number;
+
+	return read_state(thread, &state, &flags) && state == 'D' &&
+	       read_proc(thread, "syscall", text, sizeof(text)) &&
+	       sscanf(text, "%ld", &number) == 1 && number == call;
+}
+
+bool igt_devmem_thread_blocked(pid_t thread, long call)
+{
+	int i;
+
+	for (i = 0; i < 1000; i++) {
+		if (thread_blocked_now(thread, call))
+			return true;
+		usleep(10000);
+	}
+	return false;
+}
+
+bool igt_devmem_exit_blocked(pid_t pid)
+{
+	unsigned int flags;
+	char state;
+	int i;
+
+	for (i = 0; i < 1000; i++) {
+		if (read_state(pid, &state, &flags) &&
+		    (state == 'Z' || (state == 'D' && flags & KERNEL_EXITING)))
+			return true;
+		usleep(10000);
+	}
+	return false;
+}
+
+/* The kernel adds to a worker's name what it works on. */
+static bool fault_blocked_now(int proc)
+{
+	static char entries[4096];
+	unsigned int flags;
+	char name[80], state;
+	long len, i, pid;
+
+	igt_assert(!lseek(proc, 0, SEEK_SET));
+	while ((len = syscall(SYS_getdents64, proc, entries, sizeof(entries))) > 0) {
+		for (i = 0; i < len; i += ((struct dirent64 *)(entries + i))->d_reclen) {
+			pid = strtol(((struct dirent64 *)(entries + i))->d_name, NULL, 10);
+			if (pid > 0 && read_proc(pid, "comm", name, sizeof(name)) &&
+			    strstr(name, "+devmem-fault") &&
+			    read_state(pid, &state, &flags) && state == 'D')
+				return true;
+		}
+	}
+	return false;
+}
+
+bool igt_devmem_fault_blocked(void)
+{
+	int proc = open("/proc", O_RDONLY | O_DIRECTORY), i;
+	bool blocked = false;
+
+	igt_assert_fd(proc);
+	for (i = 0; i < 1000 && !blocked; i++) {
+		if (i)
+			usleep(10000);
+		blocked = fault_blocked_now(proc);
+	}
+	close(proc);
+	return blocked;
 }
 
 bool igt_devmem_write_file(const char *path, const char *text)

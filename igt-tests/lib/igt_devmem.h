@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "devmem_drm.h"
 
@@ -208,6 +209,19 @@ void igt_devmem_stop_set(int stop, const char *point);
 void igt_devmem_stop_clear(int stop, const char *point);
 /* Wait until somebody waits at @point; false if nobody comes within seconds. */
 bool igt_devmem_stop_reached(int stop, const char *point);
+
+/*
+ * Wait until somebody waits in the kernel for what a stop holds up, uninterruptibly; false
+ * if that does not come about within seconds. It may be somebody who waits at a stop
+ * himself. For all of them holds what is said about stops.
+ */
+
+/* A thread of this process, in system call @call, or for a page if that is -1. */
+bool igt_devmem_thread_blocked(pid_t thread, long call);
+/* A process that was killed, or it is over except for being waited for. */
+bool igt_devmem_exit_blocked(pid_t pid);
+/* A worker of the driver that serves a GPU fault. */
+bool igt_devmem_fault_blocked(void);
 
 /* Write @text to a file of procfs or sysfs; false if that fails. */
 bool igt_devmem_write_file(const char *path, const char *text);
