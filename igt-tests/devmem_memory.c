@@ -73,7 +73,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -82,7 +81,6 @@
 
 #include "drmtest.h"
 #include "igt_core.h"
-#include "igt_kmod.h"
 #include "lib/igt_devmem.h"
 
 IGT_TEST_DESCRIPTION("What the GPU does with each kind of memory a process can have");
@@ -504,59 +502,14 @@ static void test_mixed_chunk(void)
 	igt_devmem_anon_free(p, size);
 }
 
-/* The interface of the kernel's test_hmm module, as far as it is used here */
-struct hmm_dmirror_cmd {
-	uint64_t addr;
-	uint64_t ptr;
-	uint64_t npages;
-	uint64_t cpages;
-	uint64_t faults;
-};
-
-#define HMM_DMIRROR_MIGRATE_TO_DEV	_IOWR('H', 0x02, struct hmm_dmirror_cmd)
-
-/*
- * Load test_hmm so that its third device has coherent memory. That takes RAM
- * which the kernel was told to leave alone, 256 MiB for each of two devices.
- */
-static int open_coherent_device(void)
-{
-	unsigned long long size = 0, start = 0;
-	char cmdline[2048] = "", options[128];
-	FILE *file = fopen("/proc/cmdline", "r");
-	char *memmap;
-	int fd;
-
-	igt_assert(file);
-	igt_assert(fgets(cmdline, sizeof(cmdline), file));
-	fclose(file);
-	memmap = strstr(cmdline, "memmap=");
-	igt_require_f(memmap && sscanf(memmap, "memmap=%lluM$%lluM", &size, &start) == 2 &&
-		      size == 512, "no RAM set aside for coherent memory (memmap=512M$...M)\n");
-
-	snprintf(options, sizeof(options), "spm_addr_dev0=%#llx spm_addr_dev1=%#llx",
-		 start << 20, (start + 256) << 20);
-	igt_require_f(!igt_kmod_load("test_hmm", options), "no test_hmm module\n");
-	fd = open("/dev/hmm_dmirror2", O_RDWR);
-	igt_assert_fd(fd);
-	return fd;
-}
-
 static void test_device_coherent(void)
 {
 	const size_t size = 64 * KIB;
-	char *copy = igt_devmem_shared_alloc(size);
+	int coherent = igt_devmem_coherent_open();
 	char *p = igt_devmem_anon_alloc(size);
-	struct hmm_dmirror_cmd cmd = {
-		.addr = (uintptr_t)p,
-		.ptr = (uintptr_t)copy,
-		.npages = size / PAGE,
-	};
-	int fd = open_coherent_device();
 
 	memset(p, 0x5a, size);
-	igt_assert_eq(ioctl(fd, HMM_DMIRROR_MIGRATE_TO_DEV, &cmd), 0);
-	igt_assert_eq_u64(cmd.cpages, cmd.npages);
+	igt_devmem_coherent_take(coherent, p, size);
 
 	igt_assert_eq_u64(igt_devmem_peek(&d, p), 0x5a5a5a5a5a5a5a5a);
 	igt_assert(in_place(p, PAGE));
@@ -565,9 +518,7 @@ static void test_device_coherent(void)
 	igt_devmem_expect_words(p, PATTERN, size);
 
 	igt_devmem_anon_free(p, size);
-	igt_devmem_shared_free(copy, size);
-	close(fd);
-	igt_assert_eq(igt_kmod_unload("test_hmm"), 0);
+	igt_devmem_coherent_close(coherent);
 }
 
 static const struct igt_devmem_subtest tests[] = {

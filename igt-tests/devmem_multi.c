@@ -57,6 +57,9 @@
  * SUBTEST: mixed-range
  * Description: One chunk has pages on two peers, on the device and in system memory
  *
+ * SUBTEST: mixed-all
+ * Description: One chunk has memory of all kinds: of devices, in swap, untouched, and more
+ *
  * SUBTEST: atomics-%s
  * Description: Devices and the CPU add to the same word at the same time
  * arg[1]:
@@ -548,6 +551,83 @@ static void test_mixed_range(void)
 	igt_devmem_anon_free(p, size);
 }
 
+/* What the parts of a chunk are */
+enum kind { OWN, OF_PEER, OF_STRANGER, COHERENT, SWAPPED, IN_RAM, ZERO, UNTOUCHED, KINDS };
+
+#define KIND_PART	(2 * MIB / KINDS)
+
+static char *part(void *p, enum kind kind)
+{
+	return (char *)p + kind * KIND_PART;
+}
+
+/* Part by part, each with a word of its own all over, but those that nobody wrote */
+static void mix_all(void *p, int coherent)
+{
+	int kind;
+
+	igt_assert_eq(madvise(p, 2 * MIB, MADV_NOHUGEPAGE), 0);
+	for (kind = OWN; kind <= IN_RAM; kind++)
+		cpu_fill((uint64_t *)part(p, kind), VALUE + kind, KIND_PART);
+	igt_devmem_expect_words(part(p, ZERO), 0, KIND_PART);
+	igt_devmem_swap_out(&dev[0], part(p, SWAPPED), KIND_PART);
+	igt_devmem_coherent_take(coherent, part(p, COHERENT), KIND_PART);
+	for (kind = OWN; kind <= OF_STRANGER; kind++)
+		igt_assert_eq_u64(igt_devmem_prefetch(&dev[kind], part(p, kind), KIND_PART,
+						      DEVICE, DRM_DEVMEM_PREFETCH_WRITE),
+				  KIND_PART);
+}
+
+/* A peer uses all of it where it is, but what no device can have in common. */
+static void expect_mixed(struct igt_devmem *user, void *p)
+{
+	igt_assert(igt_devmem_location_is(user, part(p, OWN), KIND_PART, DEVICE));
+	igt_assert(igt_devmem_location_is(user, part(p, OF_PEER), KIND_PART, PEER));
+	igt_assert(igt_devmem_location_is(user, part(p, OF_STRANGER),
+					  (KINDS - OF_STRANGER) * KIND_PART, SYSTEM));
+}
+
+static void test_mixed_all(void)
+{
+	int coherent = igt_devmem_coherent_open(), kind;
+	char *p = igt_devmem_anon_alloc(4 * MIB), *copy = igt_devmem_shared_alloc(4 * MIB);
+	struct igt_devmem user;
+
+	igt_devmem_require_swap();
+	igt_assert(mmap(p + 2 * MIB, 2 * MIB, PROT_READ | PROT_WRITE,
+			MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == p + 2 * MIB);
+	cpu_fill((uint64_t *)(p + 2 * MIB), ~VALUE, 2 * MIB);
+	mix_all(p, coherent);
+
+	igt_devmem_init(&user, dev[0].fd, DRM_DEVMEM_VM_NO_MIGRATE);
+	igt_devmem_copy(&user.batch, copy, p, 4 * MIB);
+	igt_devmem_run(&user);
+	for (kind = 0; kind < KINDS; kind++)
+		igt_devmem_expect_words(part(copy, kind), kind <= IN_RAM ? VALUE + kind : 0,
+					KIND_PART);
+	igt_devmem_expect_words(copy + 2 * MIB, ~VALUE, 2 * MIB);
+	expect_mixed(&user, p);
+	fill_by(&user, p, ~VALUE, 4 * MIB);
+	expect_mixed(&user, p);
+	igt_devmem_fini(&user);
+
+	/* All kinds once more, for a VM that moves what it can */
+	igt_assert_eq(madvise(p, 2 * MIB, MADV_DONTNEED), 0);
+	mix_all(p, coherent);
+	igt_devmem_atomic(&dev[0].batch, DRM_DEVMEM_ATOMIC_ADD, 0, part(p, COHERENT), 1, 8);
+	igt_devmem_copy(&dev[0].batch, copy, p, 4 * MIB);
+	fill_by(&dev[0], p + 8, VALUE, 4 * MIB - 8);
+	igt_devmem_expect_words(copy, VALUE + OWN, KIND_PART);
+	for (kind = 0; kind < KINDS; kind++)
+		igt_devmem_expect_words(part(copy, kind) + 8, kind <= IN_RAM ? VALUE + kind : 0,
+					KIND_PART - 8);
+	igt_devmem_expect_words(part(copy, COHERENT), VALUE + COHERENT + 1, 8);
+	igt_devmem_expect_words(p + 8, VALUE, 4 * MIB - 8);
+	igt_devmem_shared_free(copy, 4 * MIB);
+	igt_devmem_anon_free(p, 4 * MIB);
+	igt_devmem_coherent_close(coherent);
+}
+
 /* r1 counts the turns of a loop that adds one to @word. */
 static void start_adding(struct igt_devmem *d, uint64_t *word, uint64_t turns)
 {
@@ -800,6 +880,7 @@ static const struct {
 	  test_prefetch_each_its_own },
 	{ "back-to-system", "Memory comes back from a peer", PEERS, test_back_to_system },
 	{ "mixed-range", "A chunk is in four places", PEERS, test_mixed_range },
+	{ "mixed-all", "A chunk has memory of all kinds", MIXED, test_mixed_all },
 	{ "atomics-peers", "No addition is lost", PEERS, test_atomics },
 	{ "atomics-strangers", "No addition is lost", STRANGERS, test_atomics },
 	{ "conflict-peers", "No write is lost", PEERS, test_conflict },

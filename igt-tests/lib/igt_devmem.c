@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -949,6 +950,59 @@ void igt_devmem_swap_out(struct igt_devmem *d, void *addr, size_t size)
 		igt_devmem_write_file("/proc/sys/vm/compact_memory", "1");
 		usleep(10000);
 	}
+}
+
+/* The interface of the kernel's test_hmm module, as far as it is used here */
+struct hmm_dmirror_cmd {
+	uint64_t addr;
+	uint64_t ptr;
+	uint64_t npages;
+	uint64_t cpages;
+	uint64_t faults;
+};
+
+#define HMM_DMIRROR_MIGRATE_TO_DEV	_IOWR('H', 0x02, struct hmm_dmirror_cmd)
+
+/* The third device of test_hmm. Two have coherent memory, 256 MiB each. */
+int igt_devmem_coherent_open(void)
+{
+	unsigned long long size = 0, start = 0;
+	char cmdline[2048] = "", options[128];
+	FILE *file = fopen("/proc/cmdline", "r");
+	char *memmap;
+	int fd;
+
+	igt_assert(file);
+	igt_assert(fgets(cmdline, sizeof(cmdline), file));
+	fclose(file);
+	memmap = strstr(cmdline, "memmap=");
+	igt_require_f(memmap && sscanf(memmap, "memmap=%lluM$%lluM", &size, &start) == 2 &&
+		      size == 512, "no RAM set aside for coherent memory (memmap=512M$...M)\n");
+
+	snprintf(options, sizeof(options), "spm_addr_dev0=%#llx spm_addr_dev1=%#llx",
+		 start << 20, (start + 256) << 20);
+	igt_require_f(!igt_kmod_load("test_hmm", options), "no test_hmm module\n");
+	fd = open("/dev/hmm_dmirror2", O_RDWR);
+	igt_assert_fd(fd);
+	return fd;
+}
+
+void igt_devmem_coherent_take(int device, void *addr, size_t size)
+{
+	void *copy = igt_devmem_shared_alloc(size);
+	struct hmm_dmirror_cmd cmd = {
+		.addr = (uintptr_t)addr, .ptr = (uintptr_t)copy, .npages = size / page_size(),
+	};
+
+	igt_assert_eq(ioctl(device, HMM_DMIRROR_MIGRATE_TO_DEV, &cmd), 0);
+	igt_assert_eq_u64(cmd.cpages, cmd.npages);
+	igt_devmem_shared_free(copy, size);
+}
+
+void igt_devmem_coherent_close(int device)
+{
+	close(device);
+	igt_assert_eq(igt_kmod_unload("test_hmm"), 0);
 }
 
 bool igt_devmem_has_module_param(const char *name)

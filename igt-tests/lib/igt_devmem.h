@@ -242,6 +242,15 @@ void igt_devmem_require_swap(void);
 void igt_devmem_swap_out(struct igt_devmem *d, void *addr, size_t size);
 
 /*
+ * A device of the kernel's test_hmm that has coherent memory, and anonymous memory that
+ * goes there; all of it has to be freed before the end. The test is skipped if the kernel
+ * was not told to leave RAM alone for it.
+ */
+int igt_devmem_coherent_open(void);
+void igt_devmem_coherent_take(int device, void *addr, size_t size);
+void igt_devmem_coherent_close(int device);
+
+/*
  * The driver's module. igt_devmem_reload() unloads and loads it; the parameters
  * that it was found with come back by igt_devmem_restore() or when the test
  * exits. Nobody may have the device open.
