@@ -117,6 +117,22 @@
  * @compact:		compaction of all memory
  * @swap:		reclaim
  *
+ * SUBTEST: loop-khugepaged-%s
+ * Description: khugepaged makes huge pages of memory that the GPU adds to %arg[1]
+ *
+ * arg[1]:
+ *
+ * @in-place:		in system memory
+ * @on-device:		and that migrates
+ *
+ * SUBTEST: loop-ksm-%s
+ * Description: KSM merges pages that the GPU adds to %arg[1]
+ *
+ * arg[1]:
+ *
+ * @in-place:		in system memory
+ * @on-device:		and that migrate
+ *
  * SUBTEST: loop-reclaim-table
  * Description: MADV_DONTNEED frees a page table from which memory goes to the device
  */
@@ -1219,6 +1235,205 @@ static void test_adds(void (*change)(int round), int rounds)
 	igt_devmem_fini(&d);
 }
 
+/*
+ * What the kernel does by itself with memory while the GPU faults on it
+ */
+#define KHUGEPAGED	"/sys/kernel/mm/transparent_hugepage/khugepaged/"
+#define KSM		"/sys/kernel/mm/ksm/"
+#define DAEMON_ROUNDS	10
+
+struct setting {
+	const char *path;
+	const char *value;
+	char saved[16];
+};
+
+static struct setting khugepaged_settings[] = {
+	{ .path = KHUGEPAGED "pages_to_scan", .value = "4096" },
+	{ .path = KHUGEPAGED "alloc_sleep_millisecs", .value = "1" },
+	{ .path = KHUGEPAGED "scan_sleep_millisecs", .value = "1" },
+};
+
+static struct setting ksm_settings[] = {
+	{ .path = KSM "pages_to_scan", .value = "1000" },
+	{ .path = KSM "sleep_millisecs", .value = "1" },
+	{ .path = KSM "smart_scan", .value = "0" },
+	{ .path = KSM "run", .value = "1" },
+};
+
+static void set_settings(struct setting *settings, unsigned int count)
+{
+	struct setting *s;
+	FILE *file;
+
+	for (s = settings; s < settings + count; s++) {
+		file = fopen(s->path, "r");
+		igt_require_f(file, "no %s\n", s->path);
+		igt_assert_eq(fscanf(file, "%15s", s->saved), 1);
+		fclose(file);
+		igt_assert(igt_devmem_write_file(s->path, s->value));
+	}
+}
+
+static void restore_settings(struct setting *settings, unsigned int count)
+{
+	while (count--)
+		if (settings[count].saved[0])
+			igt_devmem_write_file(settings[count].path, settings[count].saved);
+}
+
+static void restore_daemons(int sig)
+{
+	if (ksm_settings[0].saved[0])
+		igt_devmem_write_file(KSM "run", "2");
+	restore_settings(ksm_settings, ARRAY_SIZE(ksm_settings));
+	restore_settings(khugepaged_settings, ARRAY_SIZE(khugepaged_settings));
+}
+
+static unsigned long read_count(const char *path)
+{
+	FILE *file = fopen(path, "r");
+	unsigned long count;
+
+	igt_require_f(file, "no %s\n", path);
+	igt_assert_eq(fscanf(file, "%lu", &count), 1);
+	fclose(file);
+	return count;
+}
+
+static void wait_for_count(const char *path, unsigned long count)
+{
+	int64_t deadline = igt_devmem_deadline(IGT_DEVMEM_TIMEOUT_NS);
+
+	while (read_count(path) < count) {
+		igt_assert_f(igt_devmem_deadline(0) < deadline, "%s does not come to %lu\n",
+			     path, count);
+		usleep(1000);
+	}
+}
+
+/* Add @value to word 0 of each page; the index of the first command. */
+static unsigned int emit_adds(size_t size, uint64_t value)
+{
+	struct drm_devmem_cmd add = {
+		.op = DRM_DEVMEM_CMD_ATOMIC, .sub = DRM_DEVMEM_ATOMIC_ADD, .width = 8,
+		.ra = 1, .b = value, .a = (uintptr_t)p,
+	};
+	unsigned int first, loop;
+
+	first = igt_devmem_alu(&d.batch, 1, 0, DRM_DEVMEM_ALU_ADD, 0);
+	loop = igt_devmem_emit(&d.batch, add);
+	igt_devmem_alu(&d.batch, 1, 1, DRM_DEVMEM_ALU_ADD, PAGE);
+	igt_devmem_branch(&d.batch, 1, DRM_DEVMEM_COMPARE_LT, size, loop);
+	return first;
+}
+
+static void expect_pages(const uint64_t *words, size_t size, uint64_t first)
+{
+	size_t i;
+
+	for (i = 0; i < size / 8; i += PAGE / 8) {
+		igt_assert_eq_u64(words[i], first);
+		igt_assert_eq_u64(words[i + 1], i);
+		igt_devmem_expect_words(words + i + 2, 0, PAGE - 16);
+	}
+}
+
+/* No two pages of it are the same. */
+static uint64_t *numbered_pages(size_t size)
+{
+	uint64_t *words = igt_devmem_anon_alloc(size);
+	size_t i;
+
+	igt_assert_eq(madvise(words, size, MADV_NOHUGEPAGE), 0);
+	for (i = 0; i < size / 8; i += PAGE / 8)
+		words[i + 1] = i;
+	return words;
+}
+
+/*
+ * Small pages become a huge one, which is split for the next time. In place that can be
+ * waited for; what the GPU takes to the device khugepaged only gets to see now and then.
+ */
+static void test_khugepaged(uint32_t vm_flags)
+{
+	const size_t size = 2 * MIB;
+	unsigned int outer, round;
+	unsigned long collapsed;
+
+	igt_install_exit_handler(restore_daemons);
+	set_settings(khugepaged_settings, ARRAY_SIZE(khugepaged_settings));
+	igt_devmem_init(&d, d.fd, vm_flags);
+	p = numbered_pages(size);
+	igt_assert_eq(madvise(p, size, MADV_HUGEPAGE), 0);
+	outer = emit_adds(size, 1);
+	igt_devmem_atomic(&d.batch, DRM_DEVMEM_ATOMIC_ADD, 0, d.result + 1, 1, 8);
+	igt_devmem_load(&d.batch, 2, d.result, 8);
+	igt_devmem_branch(&d.batch, 2, DRM_DEVMEM_COMPARE_EQ, 0, outer);
+	collapsed = read_count(KHUGEPAGED "pages_collapsed");
+	igt_devmem_submit(&d);
+	wait_for_sweep();
+	for (round = 0; round < DAEMON_ROUNDS; round++) {
+		if (vm_flags & DRM_DEVMEM_VM_NO_MIGRATE) {
+			wait_for_count(KHUGEPAGED "pages_collapsed", collapsed + round + 1);
+			igt_assert_eq(mprotect(p + SIZE / 8, PAGE, PROT_READ | PROT_WRITE |
+					       PROT_EXEC), 0);
+			igt_assert_eq(mprotect(p + SIZE / 8, PAGE, PROT_READ | PROT_WRITE), 0);
+		} else {
+			igt_assert_eq_u64(__atomic_load_n(p + 1, __ATOMIC_RELAXED), 0);
+			wait_for_count(KHUGEPAGED "full_scans",
+				       read_count(KHUGEPAGED "full_scans") + 2);
+		}
+	}
+	__atomic_store_n(d.result, 1, __ATOMIC_SEQ_CST);
+	igt_assert_eq(end_of_batch(), DRM_DEVMEM_ERROR_NONE);
+	igt_info("%llu sweeps, %lu times made huge\n", (unsigned long long)d.result[1],
+		 read_count(KHUGEPAGED "pages_collapsed") - collapsed);
+	expect_pages(p, size, d.result[1]);
+	igt_assert_eq_u64(igt_devmem_violations(d.fd), 0);
+	igt_devmem_anon_free(p, size);
+	igt_devmem_fini(&d);
+	restore_daemons(0);
+}
+
+/*
+ * Each page has a twin that the GPU does not know. Additions and subtractions leave it as
+ * it was, ready to be merged again; by turns KSM is given the time to merge all and is
+ * caught in the middle.
+ */
+static void test_ksm(uint32_t vm_flags)
+{
+	const size_t size = 512 * KIB;
+	unsigned int round, i;
+	uint64_t *twin;
+
+	igt_require_f(!read_count(KSM "run"), "KSM is in use\n");
+	igt_install_exit_handler(restore_daemons);
+	igt_devmem_init(&d, d.fd, vm_flags);
+	p = numbered_pages(size);
+	twin = numbered_pages(size);
+	igt_assert_eq(madvise(p, size, MADV_MERGEABLE), 0);
+	igt_assert_eq(madvise(twin, size, MADV_MERGEABLE), 0);
+	set_settings(ksm_settings, ARRAY_SIZE(ksm_settings));
+	for (round = 0; round < DAEMON_ROUNDS; round++) {
+		/* Counts the pages of both. */
+		wait_for_count("/proc/self/ksm_merging_pages",
+			       round % 2 ? 1 : 2 * size / PAGE);
+		for (i = 0; i < 3; i++) {
+			emit_adds(size, 1);
+			emit_adds(size, -1);
+		}
+		igt_devmem_run(&d);
+		expect_pages(twin, size, 0);
+		expect_pages(p, size, 0);
+	}
+	igt_assert_eq_u64(igt_devmem_violations(d.fd), 0);
+	igt_devmem_anon_free(twin, size);
+	igt_devmem_anon_free(p, size);
+	igt_devmem_fini(&d);
+	restore_daemons(0);
+}
+
 static const struct {
 	const char *name;
 	bool migrates;
@@ -1338,6 +1553,18 @@ static void loop_subtests(void)
 		igt_subtest_f("loop-adds-%s", adds[i].name)
 			test_adds(adds[i].change, adds[i].rounds);
 	}
+	igt_describe("Every addition is there in the end, also of pages that became huge");
+	igt_subtest("loop-khugepaged-in-place")
+		test_khugepaged(DRM_DEVMEM_VM_NO_MIGRATE);
+	igt_describe("The same with memory that migrates");
+	igt_subtest("loop-khugepaged-on-device")
+		test_khugepaged(0);
+	igt_describe("No addition gets into a page that was merged");
+	igt_subtest("loop-ksm-in-place")
+		test_ksm(DRM_DEVMEM_VM_NO_MIGRATE);
+	igt_describe("The same with memory that migrates");
+	igt_subtest("loop-ksm-on-device")
+		test_ksm(0);
 	igt_describe("A page table goes while memory is on its way");
 	igt_subtest("loop-reclaim-table")
 		test_reclaim_table();
