@@ -162,7 +162,8 @@ static bool devmem_access_look_on(struct devmem_vm *vm)
 	unsigned int left = DEVMEM_ACCESS_BATCH;
 	struct devmem_range *range;
 
-	devmem_svm_for_each_range(range, vm, access->next, ULONG_MAX) {
+	for (range = devmem_svm_first_range(vm, access->next, ULONG_MAX); range;
+	     range = devmem_svm_next_range(vm, range, ULONG_MAX)) {
 		access->next = drm_gpusvm_range_end(&range->base);
 		if (mutex_trylock(&range->lock)) {
 			access->used |= devmem_access_look(vm, range);

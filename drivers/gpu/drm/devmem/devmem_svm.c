@@ -115,6 +115,10 @@ static void devmem_svm_range_free(struct drm_gpusvm_range *base)
  * @start: first virtual address
  * @end: end, exclusive
  *
+ * To go over ranges, with devmem_svm_next_range(). Who stops before the last one has a
+ * reference to drop. No lock is held between the two: the range can have been removed,
+ * and ranges come and go meanwhile.
+ *
  * Context: process context; takes &devmem_vm.ranges_lock.
  *
  * Return: the range with a reference, or NULL.
@@ -324,7 +328,8 @@ static void devmem_svm_unpin_work(struct work_struct *work)
 	u64 now = ktime_get_ns(), next = U64_MAX;
 	struct devmem_range *range;
 
-	devmem_svm_for_each_range(range, vm, 0, ULONG_MAX)
+	for (range = devmem_svm_first_range(vm, 0, ULONG_MAX); range;
+	     range = devmem_svm_next_range(vm, range, ULONG_MAX))
 		next = min(next, devmem_svm_range_unpin(vm, range, now));
 	if (next != U64_MAX)
 		queue_delayed_work(system_dfl_wq, &vm->unpin_work,
@@ -368,7 +373,8 @@ void devmem_svm_unmap_all(struct devmem_vm *vm)
 {
 	struct devmem_range *range;
 
-	devmem_svm_for_each_range(range, vm, 0, ULONG_MAX) {
+	for (range = devmem_svm_first_range(vm, 0, ULONG_MAX); range;
+	     range = devmem_svm_next_range(vm, range, ULONG_MAX)) {
 		mutex_lock(&range->lock);
 		devmem_svm_range_unmap(vm, range);
 		mutex_unlock(&range->lock);
@@ -429,7 +435,8 @@ int devmem_svm_remove_ranges(struct devmem_vm *vm, unsigned long start,
 	struct devmem_range *range;
 	int err;
 
-	devmem_svm_for_each_range(range, vm, start, end) {
+	for (range = devmem_svm_first_range(vm, start, end); range;
+	     range = devmem_svm_next_range(vm, range, end)) {
 		err = mutex_lock_killable(&range->lock);
 		if (err) {
 			drm_gpusvm_range_put(&range->base);

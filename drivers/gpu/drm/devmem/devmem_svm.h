@@ -54,20 +54,6 @@ struct devmem_range {
 /* How much devmem_svm_settle() looks at, at most */
 #define DEVMEM_SVM_BATCH_BYTES	SZ_2M
 
-/**
- * devmem_svm_for_each_range() - go over the ranges of a VM
- * @range: &struct devmem_range pointer
- * @vm: the VM
- * @start: first virtual address
- * @end: end, exclusive
- *
- * The body has a reference to the range, to be dropped by who leaves it, and no lock:
- * the range can have been removed, and ranges come and go meanwhile.
- */
-#define devmem_svm_for_each_range(range, vm, start, end)			\
-	for ((range) = devmem_svm_first_range((vm), (start), (end)); (range);	\
-	     (range) = devmem_svm_next_range((vm), (range), (end)))
-
 struct devmem_range *devmem_svm_first_range(struct devmem_vm *vm, unsigned long start,
 					    unsigned long end);
 struct devmem_range *devmem_svm_next_range(struct devmem_vm *vm, struct devmem_range *range,

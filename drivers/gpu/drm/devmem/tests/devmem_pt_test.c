@@ -105,7 +105,7 @@ static void devmem_pt_test_empty(struct kunit *test)
 	devmem_pt_test_expect_none(test, vm, 0);
 	devmem_pt_test_expect_none(test, vm, DEVMEM_PT_TEST_VA);
 	KUNIT_ASSERT_EQ(test, devmem_pt_prepare(vm, DEVMEM_PT_TEST_VA,
-						     DEVMEM_PT_TEST_VA + SZ_2M), 0);
+						DEVMEM_PT_TEST_VA + SZ_2M), 0);
 	devmem_pt_test_expect_none(test, vm, DEVMEM_PT_TEST_VA);
 	KUNIT_EXPECT_EQ(test, devmem_pt_test_walk(test, vm, DEVMEM_PT_TEST_VA).level, 0);
 
