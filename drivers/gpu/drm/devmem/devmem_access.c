@@ -84,7 +84,12 @@ static bool devmem_access_wants_device(struct devmem_vm *vm, struct devmem_range
 	       devmem_policy_location(&attrs) != DRM_DEVMEM_LOCATION_SYSTEM;
 }
 
-/* Take note of what a range was used for; is some of it used in system memory? */
+/*
+ * Take note of what a range was used for; is some of it used in system memory? Not
+ * under the notifier lock, which reclaim takes: that of VRAM is held for allocations.
+ * The array of addresses stays while the range is locked. What it has may be old by
+ * now, and somebody else's memory take longer to be evicted.
+ */
 static bool devmem_access_note_used(struct devmem_vm *vm, struct devmem_range *range,
 				    const unsigned long *used)
 {
@@ -92,7 +97,7 @@ static bool devmem_access_note_used(struct devmem_vm *vm, struct devmem_range *r
 	u64 from = 0, to = 0;
 	bool system = false;
 
-	lockdep_assert_held(&vm->svm.notifier_lock);
+	lockdep_assert_held(&range->lock);
 	for (i = 0, j = 0; i < npages; i += n, j++) {
 		const struct drm_pagemap_addr *addr = &range->pages.dma_addr[j];
 
@@ -139,19 +144,19 @@ static bool devmem_access_look(struct devmem_vm *vm, struct devmem_range *range)
 	drm_gpusvm_notifier_lock(&vm->svm);
 	if (range->mapped)
 		any = devmem_pt_clear_accessed(vm, start, end, used);
-	if (any)
-		system = devmem_access_note_used(vm, range, used);
 	drm_gpusvm_notifier_unlock(&vm->svm);
 
-	/* So that the GPU sets the bits again. An access before that is not seen. */
-	if (any)
+	if (any) {
+		/* So that the GPU sets the bits again. An access before is not seen. */
 		devmem_hw_tlb_invalidate(vm->dm, vm->vmid, start, end);
+		system = devmem_access_note_used(vm, range, used);
+		if (!system)
+			range->tries = 0;
+	}
 	if (system)
 		devmem_access_count(vm, range);
 	else
 		range->hot = 0;
-	if (any && !system)
-		range->tries = 0;
 	return any;
 }
 
