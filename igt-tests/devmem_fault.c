@@ -6,7 +6,7 @@
  * Category: Core
  * Mega feature: SVM
  * Sub-category: Faults
- * Description: Faults of many queues, and faults that fail
+ * Description: Faults of many queues and CPUs, and faults that fail
  *
  * SUBTEST: invalid-query
  * Description: Each bad argument of the query gives the error that is documented
@@ -32,6 +32,16 @@
  * SUBTEST: merge-destroy
  * Description: A queue that waits for the fault of another can be destroyed
  *
+ * SUBTEST: cpu-%s
+ * Description: %arg[1] of the CPU take memory back from the device at the same time
+ *
+ * arg[1]:
+ *
+ * @threads:			threads, each a part of the memory
+ * @threads-same-page:		threads, each page all at once
+ * @processes:			processes, each a part of the memory
+ * @processes-same-page:	processes, each page all at once
+ *
  * SUBTEST: no-ban
  * Description: By default a VM goes on after a fault that failed
  *
@@ -42,6 +52,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
+#include <pthread.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -457,6 +468,137 @@ static void test_ban(void)
 	igt_devmem_shared_free(word, PAGE);
 }
 
+/* Memory that several of the CPU want back, and how many they are. */
+#define TAKERS		4
+#define TAKEN		(4 * MIB)
+
+/**
+ * struct taker - a thread or process that takes memory back
+ * @p: the memory
+ * @first: byte that it begins with
+ * @size: how much it wants
+ * @add: to each word that it reads
+ * @start: all of them leave here together
+ */
+struct taker {
+	char *p;
+	size_t first;
+	size_t size;
+	uint64_t add;
+	pthread_barrier_t *start;
+};
+
+static void *take(void *arg)
+{
+	const struct taker *taker = arg;
+	size_t at, end = taker->first + taker->size;
+
+	pthread_barrier_wait(taker->start);
+	for (at = taker->first; at < end; at += PAGE) {
+		uint64_t *word = (uint64_t *)(taker->p + at);
+
+		if (taker->add)
+			__atomic_fetch_add(word, taker->add, __ATOMIC_SEQ_CST);
+		else
+			igt_assert_eq_u64(*word, at + 1);
+	}
+	return NULL;
+}
+
+static void take_by_threads(struct taker *takers)
+{
+	pthread_t threads[TAKERS];
+	int i;
+
+	for (i = 0; i < TAKERS; i++)
+		igt_assert_eq(pthread_create(&threads[i], NULL, take, &takers[i]), 0);
+	for (i = 0; i < TAKERS; i++)
+		igt_assert_eq(pthread_join(threads[i], NULL), 0);
+}
+
+static void take_by_processes(struct taker *takers)
+{
+	igt_fork(child, TAKERS)
+		take(&takers[child]);
+	igt_waitchildren();
+}
+
+/* Migration passes over a page that another CPU refers to for a moment. */
+static void give_all(char *p)
+{
+	int tries = 0;
+
+	while (igt_devmem_prefetch(&d, p, TAKEN, DRM_DEVMEM_LOCATION_DEVICE,
+				   DRM_DEVMEM_PREFETCH_WRITE) < TAKEN) {
+		igt_assert_lt(tries++, 20);
+		usleep(50000);
+	}
+}
+
+/* Threads add one to what they read; processes only read, so that all see the same. */
+static void test_cpu(bool processes, bool same_page)
+{
+	const uint64_t add = processes ? 0 : 1, total_add = same_page ? TAKERS * add : add;
+	pthread_barrier_t *start = igt_devmem_shared_alloc(PAGE);
+	char *p = igt_devmem_anon_alloc(TAKEN);
+	struct taker takers[TAKERS];
+	pthread_barrierattr_t attr;
+	uint64_t before, round;
+	size_t at;
+	int i;
+
+	igt_require(igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_HAS_DEVICE_MEMORY));
+	pthread_barrierattr_init(&attr);
+	pthread_barrierattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+	igt_assert_eq(pthread_barrier_init(start, &attr, TAKERS), 0);
+	igt_devmem_madvise(d.fd, d.vm, p, TAKEN, DRM_DEVMEM_ATTR_PREFERRED,
+			   DRM_DEVMEM_PREFERRED_DEVICE);
+	for (i = 0; i < TAKERS; i++) {
+		takers[i] = (struct taker){ .p = p, .size = TAKEN, .add = add, .start = start };
+		if (same_page)
+			continue;
+		takers[i].size /= TAKERS;
+		takers[i].first = i * takers[i].size;
+	}
+	for (round = 0; round < 3; round++) {
+		for (at = 0; at < TAKEN; at += PAGE)
+			*(uint64_t *)(p + at) = at + 1;
+		give_all(p);
+		before = igt_devmem_stats(d.fd, d.vm).to_system_bytes;
+		if (processes)
+			take_by_processes(takers);
+		else
+			take_by_threads(takers);
+		/* Each page came once, whoever wanted it. */
+		igt_assert_eq_u64(igt_devmem_stats(d.fd, d.vm).to_system_bytes, before + TAKEN);
+		igt_assert(igt_devmem_location_is(&d, p, TAKEN, DRM_DEVMEM_LOCATION_SYSTEM));
+		for (at = 0; at < TAKEN; at += PAGE)
+			igt_assert_eq_u64(*(uint64_t *)(p + at), at + 1 + total_add);
+	}
+	igt_devmem_anon_free(p, TAKEN);
+	igt_devmem_shared_free(start, PAGE);
+}
+
+static void test_cpu_threads(void)
+{
+	test_cpu(false, false);
+}
+
+static void test_cpu_threads_same_page(void)
+{
+	test_cpu(false, true);
+}
+
+static void test_cpu_processes(void)
+{
+	test_cpu(true, false);
+}
+
+static void test_cpu_processes_same_page(void)
+{
+	test_cpu(true, true);
+}
+
 static const struct igt_devmem_subtest tests[] = {
 	{ "invalid-query", "Errors are as documented", test_invalid_query },
 	{ "report", "Faults that fail are reported", test_report },
@@ -466,6 +608,10 @@ static const struct igt_devmem_subtest tests[] = {
 	{ "merge-fail", "Faults on the same memory fail together", test_merge_fail },
 	{ "merge-rights", "Those that need more get it", test_merge_rights },
 	{ "merge-destroy", "A queue can go while its fault waits", test_merge_destroy },
+	{ "cpu-threads", "Memory comes back in parts", test_cpu_threads },
+	{ "cpu-threads-same-page", "A page comes back once", test_cpu_threads_same_page },
+	{ "cpu-processes", "Memory comes back in parts", test_cpu_processes },
+	{ "cpu-processes-same-page", "A page comes back once", test_cpu_processes_same_page },
 	{ "no-ban", "A fault that fails is not the end", test_no_ban },
 	{ "ban", "Unless the VM was created so", test_ban },
 };
