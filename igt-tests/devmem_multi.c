@@ -17,27 +17,12 @@
  * SUBTEST: query
  * Description: The preferred device can be asked for, also after its file was closed
  *
- * SUBTEST: access-%s
- * Description: What one device wrote the next one reads in its own memory
- * arg[1]:
- *
- * @peers:		It is copied from device to device
- * @strangers:		It comes by way of system memory
- *
  * SUBTEST: in-place-%s
  * Description: A device that may not migrate reads and writes what another one has
  * arg[1]:
  *
  * @peers:		Where it is
  * @strangers:		In system memory
- *
- * SUBTEST: cycle-%s
- * Description: Memory goes around between three devices, huge pages and small ones
- * arg[1]:
- *
- * @peers:		All of them are peers
- * @strangers:		None is a peer of another one
- * @mixed:		Two are peers and the third is not
  *
  * SUBTEST: preferred
  * Description: A fault moves memory to the peer that was named and uses it there
@@ -60,26 +45,30 @@
  * SUBTEST: mixed-all
  * Description: One chunk has memory of all kinds: of devices, in swap, untouched, and more
  *
- * SUBTEST: atomics-%s
- * Description: Devices and the CPU add to the same word at the same time
+ * SUBTEST: %s-%s
+ * Description: %arg[1]; memory gets there by a fault; devices are %arg[2]
+ *
+ * SUBTEST: %s-prefetch-%s
+ * Description: %arg[1]; each device prefetches the memory first; devices are %arg[2]
+ *
+ * SUBTEST: %s-contrary-%s
+ * Description: %arg[1]; each device prefers the memory of another one; they are %arg[2]
+ *
  * arg[1]:
  *
- * @peers:		Devices that are peers
- * @strangers:		Devices that are not
+ * @access:		What one device wrote the next one reads
+ * @cycle:		Memory goes around between devices, huge pages and small ones
+ * @copy:		One device copies from the memory of the second to the third's
+ * @atomics:		Devices and the CPU add to the same word at the same time
+ * @conflict:		Devices use parts of the same memory at the same time
+ * @handover:		One device waits for the flag of another one and finds its data
+ * @writers:		Devices write to the same words at the same time, and one has won
  *
- * SUBTEST: conflict-%s
- * Description: Devices fault on the same memory at the same time, again and again
- * arg[1]:
+ * arg[2]:
  *
- * @peers:		Devices that are peers
- * @strangers:		Devices that are not
- *
- * SUBTEST: handover-%s
- * Description: One device waits for the flag of another one and finds its data
- * arg[1]:
- *
- * @peers:		Devices that are peers
- * @strangers:		Devices that are not
+ * @peers:		all peers, which copy directly
+ * @strangers:		no peers, so that memory goes by way of the system
+ * @mixed:		two peers and one that is none
  *
  * SUBTEST: damped
  * Description: Memory that goes back and forth between peers stays with one of them
@@ -131,6 +120,14 @@ IGT_TEST_DESCRIPTION("Memory of one process that several devices use");
 #define MIXED		2
 #define PEERS		DEVICES
 
+/* How memory gets to where a device uses it */
+enum mode {
+	BY_FAULT,
+	BY_PREFETCH,
+	/* It is told to use the memory of the next device. */
+	CONTRARY,
+};
+
 static struct igt_devmem dev[DEVICES];
 static unsigned int group;
 
@@ -166,6 +163,48 @@ static int prefer_fd(struct igt_devmem *d, const void *addr, size_t size, int fd
 static void prefer(struct igt_devmem *d, const void *addr, size_t size, int other)
 {
 	igt_assert_eq(prefer_fd(d, addr, size, dev[other].fd), 0);
+}
+
+/* The device that has the memory after device @user has used it */
+static int owner_of(int user, enum mode mode)
+{
+	return mode == CONTRARY ? (user + 1) % DEVICES : user;
+}
+
+/* Like igt_devmem_prefetch(), also while a batch of the device runs. */
+static uint64_t prefetch_meanwhile(const struct igt_devmem *from, void *p, size_t size,
+				   enum drm_devmem_location location, uint32_t flags)
+{
+	struct igt_devmem d = *from;
+	uint64_t bytes;
+
+	d.syncobj = syncobj_create(d.fd, 0);
+	d.result = igt_devmem_shared_alloc(PAGE);
+	bytes = igt_devmem_prefetch(&d, p, size, location, flags | DRM_DEVMEM_PREFETCH_WRITE);
+	igt_devmem_shared_free(d.result, PAGE);
+	syncobj_destroy(d.fd, d.syncobj);
+	return bytes;
+}
+
+/* What device @user does before it uses the memory, while others may do the same */
+static void announce(int user, void *p, size_t size, enum mode mode)
+{
+	if (mode == BY_PREFETCH)
+		prefetch_meanwhile(&dev[user], p, size, DEVICE, 0);
+	else if (mode == CONTRARY)
+		prefer(&dev[user], p, size, owner_of(user, mode));
+}
+
+/* The same while nobody else does anything: no fault is left to be had. */
+static void get_ready(int user, void *p, size_t size, enum mode mode)
+{
+	const uint8_t all = DRM_DEVMEM_RESIDENCY_GPU_MAPPED | DRM_DEVMEM_RESIDENCY_GPU_WRITE;
+
+	announce(user, p, size, mode);
+	if (mode == BY_PREFETCH)
+		igt_assert(igt_devmem_pages_are(&dev[user], p, size,
+						DRM_DEVMEM_RESIDENCY_LOCATION | all,
+						DEVICE | all));
 }
 
 /* The device reads all words, wherever they are. */
@@ -311,26 +350,31 @@ static size_t size_to_move(void)
 	return group == PEERS ? 4 * MIB : 512 * 1024;
 }
 
-static void test_access(void)
+static void test_access(enum mode mode)
 {
 	const size_t size = size_to_move();
 	uint64_t *p = igt_devmem_anon_alloc(size);
+	const int owner = owner_of(1, mode);
 
 	igt_devmem_set(&dev[0], p, VALUE, size);
 	igt_assert(igt_devmem_location_is(&dev[0], p, size, DEVICE));
 	igt_assert(igt_devmem_location_is(&dev[1], p, size, seen(1, 0)));
 
+	get_ready(1, p, size, mode);
 	expect_by(&dev[1], p, VALUE, size);
-	igt_assert(igt_devmem_location_is(&dev[1], p, size, DEVICE));
-	igt_assert(igt_devmem_location_is(&dev[0], p, size, seen(0, 1)));
+	igt_assert(igt_devmem_location_is(&dev[owner], p, size, DEVICE));
+	igt_assert(igt_devmem_location_is(&dev[1], p, size, seen(1, owner)));
+	igt_assert(igt_devmem_location_is(&dev[0], p, size, seen(0, owner)));
 	igt_assert_eq_u64(stats(0).to_peer_bytes, are_peers(0, 1) ? size : 0);
 	igt_assert_eq_u64(stats(0).to_system_bytes, are_peers(0, 1) ? 0 : size);
-	igt_assert_eq_u64(stats(1).to_device_bytes, size);
+	if (owner == 1)
+		igt_assert_eq_u64(stats(1).to_device_bytes, size);
 
 	fill_by(&dev[1], p, ~VALUE, size / 2);
 	igt_devmem_expect_words(p, ~VALUE, size / 2);
 	igt_devmem_expect_words((char *)p + size / 2, VALUE, size / 2);
-	igt_assert_eq_u64(stats(1).to_system_bytes, size);
+	if (owner == 1)
+		igt_assert_eq_u64(stats(1).to_system_bytes, size);
 	igt_devmem_anon_free(p, size);
 }
 
@@ -365,7 +409,7 @@ static void test_in_place(void)
 }
 
 /* Once around and on; each device adds one to each page. */
-static void go_around(void *base, size_t size)
+static void go_around(void *base, size_t size, enum mode mode)
 {
 	char *p = base;
 	uint64_t turn;
@@ -374,16 +418,18 @@ static void go_around(void *base, size_t size)
 	for (turn = 0; turn < 2 * DEVICES + 1; turn++) {
 		struct igt_devmem *d = &dev[turn % DEVICES];
 
+		get_ready(turn % DEVICES, p, size, mode);
 		for (at = 0; at < size; at += PAGE)
 			igt_devmem_atomic(&d->batch, DRM_DEVMEM_ATOMIC_ADD, 0, p + at, 1, 8);
 		igt_devmem_run(d);
-		igt_assert(igt_devmem_location_is(d, p, size, DEVICE));
+		igt_assert(igt_devmem_location_is(&dev[owner_of(turn % DEVICES, mode)], p, size,
+						  DEVICE));
 	}
 	for (at = 0; at < size; at += PAGE)
 		igt_assert_eq_u64(*(uint64_t *)(p + at), VALUE + at + turn);
 }
 
-static void test_cycle(void)
+static void test_cycle(enum mode mode)
 {
 	const size_t sizes[] = { 256 * 1024, 2 * MIB };
 	unsigned int huge;
@@ -395,7 +441,7 @@ static void test_cycle(void)
 		igt_assert_eq(madvise(p, sizes[huge], huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE), 0);
 		for (at = 0; at < sizes[huge]; at += PAGE)
 			*(uint64_t *)(p + at) = VALUE + at;
-		go_around(p, sizes[huge]);
+		go_around(p, sizes[huge], mode);
 		igt_devmem_anon_free(p, sizes[huge]);
 	}
 }
@@ -652,23 +698,28 @@ static void wait_all(void)
 	}
 }
 
-static void test_atomics(void)
+static void test_atomics(enum mode mode)
 {
 	const uint64_t turns = 2000, own = 50;
 	uint64_t *p = igt_devmem_anon_alloc(2 * MIB);
 	uint64_t i;
 
 	p[0] = VALUE;
-	for (i = 0; i < DEVICES; i++)
+	for (i = 0; i < DEVICES; i++) {
+		announce(i, p, PAGE, mode);
 		start_adding(&dev[i], p, turns);
-	for (i = 0; i < own; i++)
+	}
+	for (i = 0; i < own; i++) {
 		__atomic_fetch_add(p, 1, __ATOMIC_SEQ_CST);
+		if (i % 10 == 9 && mode == BY_PREFETCH)
+			announce(i / 10 % DEVICES, p, PAGE, mode);
+	}
 	wait_all();
 	igt_assert_eq_u64(p[0], VALUE + DEVICES * turns + own);
 	igt_devmem_anon_free(p, 2 * MIB);
 }
 
-static void test_conflict(void)
+static void test_conflict(enum mode mode)
 {
 	const size_t size = 2 * MIB, part = size / 4;
 	char *p = igt_devmem_anon_alloc(size);
@@ -677,6 +728,7 @@ static void test_conflict(void)
 	for (round = 1; round <= 10; round++) {
 		memset(p, round, size);
 		for (i = 0; i < DEVICES; i++) {
+			announce(i, p, size, mode);
 			igt_devmem_fill(&dev[i].batch, p + i * part, VALUE + round + i, 8, part);
 			igt_devmem_submit(&dev[i]);
 		}
@@ -688,7 +740,7 @@ static void test_conflict(void)
 	igt_devmem_anon_free(p, size);
 }
 
-static void test_handover(void)
+static void test_handover(enum mode mode)
 {
 	const size_t size = 2 * MIB;
 	uint64_t *p = igt_devmem_anon_alloc(size), *flag = igt_devmem_anon_alloc(2 * MIB);
@@ -697,7 +749,9 @@ static void test_handover(void)
 	for (round = 1; round <= 5; round++) {
 		igt_devmem_wait(&dev[1].batch, flag, DRM_DEVMEM_COMPARE_EQ, round, 8);
 		igt_devmem_copy(&dev[1].batch, dev[1].result, p + size / 8 - 8, 64);
+		announce(1, p, size, mode);
 		igt_devmem_submit(&dev[1]);
+		announce(0, p, size, mode);
 		igt_devmem_fill(&dev[0].batch, p, VALUE * round, 8, size);
 		igt_devmem_store(&dev[0].batch, flag, round, 8);
 		igt_devmem_run(&dev[0]);
@@ -707,6 +761,77 @@ static void test_handover(void)
 	}
 	igt_devmem_anon_free(p, size);
 	igt_devmem_anon_free(flag, 2 * MIB);
+}
+
+/* Each word is what one of them wrote, all of it, and everybody sees the same. */
+static void test_writers(enum mode mode)
+{
+	const unsigned int words = 64, step = 8 * PAGE / sizeof(uint64_t);
+	const size_t size = words * step * sizeof(uint64_t);
+	uint64_t *p = igt_devmem_anon_alloc(size), won;
+	unsigned int round, i, w;
+
+	for (round = 1; round <= 5; round++) {
+		for (w = 0; w < words; w++)
+			p[w * step] = 0;
+		for (i = 0; i < DEVICES; i++)
+			announce(i, p, size, mode);
+		for (i = 0; i < DEVICES; i++) {
+			for (w = 0; w < words; w++)
+				igt_devmem_store(&dev[i].batch, p + w * step,
+						 VALUE * (round + i), 8);
+			igt_devmem_submit(&dev[i]);
+		}
+		wait_all();
+		for (w = 0; w < words; w += words / 4) {
+			won = igt_devmem_peek(&dev[round % DEVICES], p + w * step);
+			for (i = 0; i < DEVICES; i++)
+				igt_assert_eq_u64(igt_devmem_peek(&dev[i], p + w * step), won);
+			igt_assert_eq_u64(p[w * step], won);
+		}
+		for (w = 0; w < words; w++) {
+			won = p[w * step] / VALUE;
+			igt_assert_eq_u64(p[w * step], won * VALUE);
+			igt_assert(won >= round && won < round + DEVICES);
+		}
+	}
+	igt_devmem_anon_free(p, size);
+}
+
+/* Device 0 copies what it sees on device 1 to what it sees on device 2. */
+static void test_copy(enum mode mode)
+{
+	const size_t size = 4 * MIB;
+	uint64_t *src = igt_devmem_anon_alloc(size), *dst = igt_devmem_anon_alloc(size);
+	uint64_t faults;
+	int round;
+
+	for (round = 1; round <= 2; round++) {
+		cpu_fill(src, VALUE * round, size);
+		cpu_fill(dst, 0, size);
+		prefer(&dev[0], src, size, 1);
+		prefer(&dev[0], dst, size, 2);
+		if (mode == BY_PREFETCH) {
+			prefetch_meanwhile(&dev[0], src, size, NONE, DRM_DEVMEM_PREFETCH_PREFERRED);
+			prefetch_meanwhile(&dev[0], dst, size, NONE, DRM_DEVMEM_PREFETCH_PREFERRED);
+			igt_assert(igt_devmem_location_is(&dev[1], src, size, DEVICE));
+			igt_assert(igt_devmem_location_is(&dev[2], dst, size, DEVICE));
+		}
+		/* The commands themselves are there. */
+		igt_devmem_peek(&dev[0], dev[0].result);
+		faults = stats(0).gpu_faults;
+		igt_devmem_copy(&dev[0].batch, dst, src, size);
+		igt_devmem_run(&dev[0]);
+		if (mode == BY_PREFETCH)
+			igt_assert_eq_u64(stats(0).gpu_faults, faults);
+		igt_assert(igt_devmem_location_is(&dev[1], src, size, DEVICE));
+		igt_assert(igt_devmem_location_is(&dev[2], dst, size, DEVICE));
+		igt_assert_eq_u64(stats(0).to_device_bytes, 0);
+		igt_devmem_expect_words(dst, VALUE * round, size);
+		igt_devmem_expect_words(src, VALUE * round, size);
+	}
+	igt_devmem_anon_free(src, size);
+	igt_devmem_anon_free(dst, size);
 }
 
 static void test_damped(void)
@@ -864,13 +989,8 @@ static const struct {
 	{ "groups", "Groups are as the parameter says", MIXED, test_groups },
 	{ "invalid", "Errors are as documented", MIXED, test_invalid },
 	{ "query", "The preferred device can be asked for", PEERS, test_query },
-	{ "access-peers", "Memory migrates directly", PEERS, test_access },
-	{ "access-strangers", "Memory migrates by way of the system", STRANGERS, test_access },
 	{ "in-place-peers", "Peers share memory where it is", PEERS, test_in_place },
 	{ "in-place-strangers", "Strangers share system memory", STRANGERS, test_in_place },
-	{ "cycle-peers", "Memory goes around", PEERS, test_cycle },
-	{ "cycle-strangers", "Memory goes around", STRANGERS, test_cycle },
-	{ "cycle-mixed", "Memory goes around", MIXED, test_cycle },
 	{ "preferred", "Faults move memory to a peer", PEERS, test_preferred },
 	{ "preferred-untouched", "Fresh memory of a peer is zero", PEERS,
 	  test_preferred_untouched },
@@ -881,17 +1001,61 @@ static const struct {
 	{ "back-to-system", "Memory comes back from a peer", PEERS, test_back_to_system },
 	{ "mixed-range", "A chunk is in four places", PEERS, test_mixed_range },
 	{ "mixed-all", "A chunk has memory of all kinds", MIXED, test_mixed_all },
-	{ "atomics-peers", "No addition is lost", PEERS, test_atomics },
-	{ "atomics-strangers", "No addition is lost", STRANGERS, test_atomics },
-	{ "conflict-peers", "No write is lost", PEERS, test_conflict },
-	{ "conflict-strangers", "No write is lost", STRANGERS, test_conflict },
-	{ "handover-peers", "Data comes before the flag", PEERS, test_handover },
-	{ "handover-strangers", "Data comes before the flag", STRANGERS, test_handover },
 	{ "evict", "Memory of a peer is evicted", PEERS, test_evict },
 	{ "cpu-fault", "The CPU takes memory of peers", PEERS, test_cpu_fault },
 	{ "fork", "A write of a peer does not reach the child", PEERS, test_fork },
 	{ "munmap", "Memory of a peer is unmapped", PEERS, test_munmap },
 };
+
+/* Tests for each mode and group that they can be done in */
+static const struct {
+	const char *name;
+	const char *describe;
+	bool mixed;
+	bool peers_only;
+	void (*test)(enum mode mode);
+} products[] = {
+	{ "access", "Memory migrates from one to the next", false, false, test_access },
+	{ "cycle", "Memory goes around", true, false, test_cycle },
+	{ "copy", "Memory of two others is copied", false, true, test_copy },
+	{ "atomics", "No addition is lost", false, false, test_atomics },
+	{ "conflict", "No write is lost", false, false, test_conflict },
+	{ "handover", "Data comes before the flag", false, false, test_handover },
+	{ "writers", "One of several writes is the last", false, false, test_writers },
+};
+
+static bool can_be(unsigned int product, enum mode mode, unsigned int size)
+{
+	/* Only a peer can be preferred, and a copy has its preferences already. */
+	if (mode == CONTRARY && (size != PEERS || products[product].peers_only))
+		return false;
+	if (size == MIXED)
+		return products[product].mixed;
+	return size == PEERS || !products[product].peers_only;
+}
+
+static void run_product(unsigned int product)
+{
+	static const char * const modes[] = { "", "prefetch-", "contrary-" };
+	static const char * const groups[] = {
+		[STRANGERS] = "strangers", [MIXED] = "mixed", [PEERS] = "peers",
+	};
+	unsigned int mode, size;
+
+	for (mode = BY_FAULT; mode <= CONTRARY; mode++) {
+		for (size = STRANGERS; size <= PEERS; size++) {
+			if (!can_be(product, mode, size))
+				continue;
+			igt_describe(products[product].describe);
+			igt_subtest_f("%s-%s%s", products[product].name, modes[mode],
+				      groups[size]) {
+				open_devices(size, "thrash_bounces=0");
+				products[product].test(mode);
+				close_devices();
+			}
+		}
+	}
+}
 
 int igt_main()
 {
@@ -905,6 +1069,9 @@ int igt_main()
 			close_devices();
 		}
 	}
+
+	for (i = 0; i < ARRAY_SIZE(products); i++)
+		run_product(i);
 
 	igt_describe("Thrash control settles a quarrel of peers");
 	igt_subtest("damped") {
