@@ -87,6 +87,14 @@
  * @cpu-write:		the CPU writes the memory
  * @kill:		the process is killed
  *
+ * SUBTEST: cpu-waits-%s
+ * Description: A CPU that reads %arg[1] on its way back for another CPU sleeps meanwhile
+ *
+ * arg[1]:
+ *
+ * @small:		a small page
+ * @huge:		a huge page
+ *
  * SUBTEST: loop-%s-%s
  * Description: %arg[1] again and again while the GPU reads the memory %arg[2]
  *
@@ -809,6 +817,68 @@ static void test_at_invalidate(const struct change *change)
 	free_memory();
 }
 
+/* The letter that /proc has for what a thread does: R if it runs, D if it waits for a page */
+static char thread_state(pid_t tid)
+{
+	char path[64], stat[128] = {};
+	const char *end;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
+	fd = open(path, O_RDONLY);
+	igt_assert_fd(fd);
+	igt_assert_lt(0, read(fd, stat, sizeof(stat) - 1));
+	close(fd);
+	end = strrchr(stat, ')');
+	igt_assert(end && end[1] == ' ');
+	return end[2];
+}
+
+/* Nothing else than a page makes the threads here wait without being interruptible. */
+static bool waits_for_page(pid_t tid)
+{
+	int i;
+
+	for (i = 0; i < 1000; i++) {
+		if (thread_state(tid) == 'D')
+			return true;
+		usleep(10000);
+	}
+	return false;
+}
+
+/*
+ * The first thread has locked the page and waits in the MMU notifier. The page table has
+ * not changed, so that the other one comes to the same page and finds it locked.
+ */
+static void test_cpu_waits(size_t size)
+{
+	struct changer first, second;
+	bool waits;
+
+	p = igt_devmem_anon_alloc(size);
+	make_changer(&first, &cpu_read);
+	make_changer(&second, &cpu_read);
+	igt_devmem_set(&d, p, OLD, size);
+	if (size > PAGE)
+		igt_devmem_require_large(&d, p, size);
+
+	igt_devmem_stop_set(stop, "invalidate");
+	start_change(&first);
+	igt_assert(igt_devmem_stop_reached(stop, "invalidate"));
+	start_change(&second);
+	waits = waits_for_page(second.id);
+	igt_devmem_stop_clear(stop, "invalidate");
+	end_change(&first);
+	end_change(&second);
+
+	igt_assert_f(waits, "a CPU faulted again and again on a page that another one fetched\n");
+	igt_assert_eq_u64(cpu_saw, OLD);
+	igt_devmem_expect_words(p, OLD, size);
+	igt_devmem_anon_free(p, size);
+	igt_assert_eq_u64(igt_devmem_violations(d.fd), 0);
+}
+
 /*
  * Loops: nothing is stopped, the GPU reads all pages again and again
  */
@@ -1525,6 +1595,13 @@ static void stop_subtests(void)
 	igt_describe("The end of the process before it is told of the end of a batch");
 	igt_subtest("kill-at-signal")
 		kill_at("signal", gpu_stores, KILLED_EXITS);
+
+	igt_describe("A CPU sleeps while a page comes back for another one");
+	igt_subtest("cpu-waits-small")
+		test_cpu_waits(PAGE);
+	igt_describe("A CPU sleeps while a huge page comes back for another one");
+	igt_subtest("cpu-waits-huge")
+		test_cpu_waits(2 * MIB);
 
 	igt_fixture() {
 		igt_devmem_stop_close(stop);
