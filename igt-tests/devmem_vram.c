@@ -83,6 +83,7 @@
  */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <glob.h>
 #include <signal.h>
 #include <stdio.h>
@@ -223,6 +224,23 @@ static void plant(uint64_t value)
 	igt_assert(igt_devmem_vram_comes_back(d.fd, vram_free - SLACK));
 }
 
+/* How many pages the CPU has mapped; looking does not bring any back. */
+static uint32_t mapped_pages(const char *p, size_t size)
+{
+	int fd = open("/proc/self/pagemap", O_RDONLY);
+	uint32_t mapped = 0;
+	uint64_t entry;
+	size_t i;
+
+	igt_assert_fd(fd);
+	for (i = 0; i < size; i += PAGE) {
+		igt_assert_eq(pread(fd, &entry, 8, ((uintptr_t)p + i) / PAGE * 8), 8);
+		mapped += entry >> 63;
+	}
+	close(fd);
+	return mapped;
+}
+
 /*
  * A process puts data on the device, forks and exits. Its child holds the only
  * reference to the data, and never opens the device.
@@ -241,6 +259,7 @@ static void owner(char *p, size_t size, uint32_t *turn)
 	close(d.fd);
 	igt_devmem_set_turn(turn, 1);
 	igt_devmem_wait_turn(turn, 2);
+	turn[1] = mapped_pages(p, size);
 	igt_devmem_expect_words(p, PATTERN, size);
 	igt_devmem_set_turn(turn, 3);
 	_exit(0);
@@ -261,6 +280,7 @@ static void test_evict_after_owner_exit(void)
 	fill_vram();
 	igt_devmem_set_turn(turn, 2);
 	igt_devmem_wait_turn(turn, 3);
+	igt_assert_f(turn[1], "the device kept memory of a process that is gone\n");
 
 	igt_devmem_anon_free(p, size);
 	igt_devmem_shared_free(turn, PAGE);
