@@ -460,12 +460,37 @@ static void test_at_signal(const struct change *change)
 	free_memory();
 }
 
+/* A child that is to be killed, by a test that fails too: it has the device open. */
+static pid_t victim;
+
+static void kill_victim(int sig)
+{
+	if (victim > 0)
+		kill(victim, SIGKILL);
+}
+
+static pid_t fork_victim(void)
+{
+	igt_install_exit_handler(kill_victim);
+	victim = fork();
+	igt_assert_lte(0, victim);
+	return victim;
+}
+
+static void end_victim(void)
+{
+	int status;
+
+	igt_assert_eq(waitpid(victim, &status, 0), victim);
+	victim = 0;
+	igt_assert(WIFSIGNALED(status));
+}
+
 /* Start @work in a child that is to be killed; it sets turn 1 when it is ready. */
 static pid_t start_victim(void (*work)(void))
 {
-	pid_t pid = fork();
+	pid_t pid = fork_victim();
 
-	igt_assert_lte(0, pid);
 	if (!pid) {
 		/* Memory of its own: what is shared after fork() does not migrate. */
 		p = igt_devmem_anon_alloc(SIZE);
@@ -505,7 +530,6 @@ static void kill_at(const char *point, void (*work)(void), enum killed then)
 {
 	uint64_t before = igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_VRAM_FREE);
 	pid_t pid;
-	int status;
 
 	alloc_memory();
 	pid = start_victim(work);
@@ -520,8 +544,7 @@ static void kill_at(const char *point, void (*work)(void), enum killed then)
 		reap(pid, then == KILLED_REAPED ? EAGAIN : 0);
 	igt_assert(igt_devmem_stop_reached(stop, point));
 	igt_devmem_stop_clear(stop, point);
-	igt_assert_eq(waitpid(pid, &status, 0), pid);
-	igt_assert(WIFSIGNALED(status));
+	end_victim();
 	igt_devmem_expect_words(p, OLD, SIZE);
 	free_memory();
 	igt_assert(igt_devmem_vram_comes_back(d.fd, before - 64 * KIB));
@@ -711,9 +734,8 @@ static void test_at_evict(enum evict_change change)
 /* A process that makes room for itself by memory of this one, until it is killed */
 static pid_t start_evictor(size_t size)
 {
-	pid_t pid = fork();
+	pid_t pid = fork_victim();
 
-	igt_assert_lte(0, pid);
 	if (!pid) {
 		uint64_t *fill = igt_devmem_anon_alloc(size);
 
@@ -729,7 +751,6 @@ static pid_t start_evictor(size_t size)
 static void test_kill_at_evict(void)
 {
 	uint64_t size, before, *words;
-	int status;
 	pid_t pid;
 
 	igt_devmem_reload("vram_size=32");
@@ -747,8 +768,7 @@ static void test_kill_at_evict(void)
 	igt_assert(igt_devmem_exit_blocked(pid));
 	igt_assert(igt_devmem_location_is(&d, words, VICTIM_SIZE, DRM_DEVMEM_LOCATION_DEVICE));
 	igt_devmem_stop_clear(stop, "evict");
-	igt_assert_eq(waitpid(pid, &status, 0), pid);
-	igt_assert(WIFSIGNALED(status));
+	end_victim();
 
 	/* The room that was asked for was made, and is free again. */
 	igt_assert(igt_devmem_vram_comes_back(d.fd, before + VICTIM_SIZE));

@@ -769,6 +769,9 @@ static bool read_proc(long pid, const char *name, char *text, size_t size)
 
 #define KERNEL_EXITING	0x4
 
+/* Of 10 ms: for about as long as a stop holds up others */
+#define BLOCKED_TRIES	2500
+
 /* State of a task and its flags as the kernel has them, from its line of statistics */
 static bool read_state(long pid, char *state, unsigned int *flags)
 {
@@ -794,7 +797,7 @@ bool igt_devmem_thread_blocked(pid_t thread, long call)
 {
 	int i;
 
-	for (i = 0; i < 1000; i++) {
+	for (i = 0; i < BLOCKED_TRIES; i++) {
 		if (thread_blocked_now(thread, call))
 			return true;
 		usleep(10000);
@@ -808,7 +811,7 @@ bool igt_devmem_exit_blocked(pid_t pid)
 	char state;
 	int i;
 
-	for (i = 0; i < 1000; i++) {
+	for (i = 0; i < BLOCKED_TRIES; i++) {
 		if (read_state(pid, &state, &flags) &&
 		    (state == 'Z' || (state == 'D' && flags & KERNEL_EXITING)))
 			return true;
@@ -844,7 +847,7 @@ bool igt_devmem_fault_blocked(void)
 	bool blocked = false;
 
 	igt_assert_fd(proc);
-	for (i = 0; i < 1000 && !blocked; i++) {
+	for (i = 0; i < BLOCKED_TRIES && !blocked; i++) {
 		if (i)
 			usleep(10000);
 		blocked = fault_blocked_now(proc);
