@@ -393,7 +393,7 @@ static ssize_t get(int file, char *to, size_t size)
 	return read(file, to, size);
 }
 
-static void __attribute__((noreturn)) child(size_t each, int ready, int go, int done)
+static void __attribute__((noreturn)) child(size_t each, int ready, int go, int done, int leave)
 {
 	struct chunks chunks = make_chunks(KIB(64), each, MADV_NOHUGEPAGE);
 
@@ -402,17 +402,20 @@ static void __attribute__((noreturn)) child(size_t each, int ready, int go, int 
 	pass(get, go, 1);
 	gpu_read(&chunks, 0, each);
 	pass(put, done, 1);
-	/* What exit takes is not to be counted. */
-	pass(get, go, 1);
+	/*
+	 * What exit takes is not to be counted. From a pipe of its own: who is done
+	 * would take what another one has not read yet.
+	 */
+	pass(get, leave, 1);
 	_exit(0);
 }
 
 static uint64_t run_processes(unsigned int processes, size_t each)
 {
-	int ready[2], go[2], done[2];
+	int ready[2], go[2], done[2], leave[2];
 	uint64_t start;
 
-	if (pipe(ready) || pipe(go) || pipe(done))
+	if (pipe(ready) || pipe(go) || pipe(done) || pipe(leave))
 		die("pipe");
 	for (unsigned int i = 0; i < processes; i++) {
 		pid_t pid = fork();
@@ -420,14 +423,14 @@ static uint64_t run_processes(unsigned int processes, size_t each)
 		if (pid < 0)
 			die("fork");
 		if (!pid)
-			child(each, ready[1], go[0], done[1]);
+			child(each, ready[1], go[0], done[1], leave[0]);
 	}
 	pass(get, ready[0], processes);
 	start = instructions();
 	pass(put, go[1], processes);
 	pass(get, done[0], processes);
 	start = instructions() - start;
-	pass(put, go[1], processes);
+	pass(put, leave[1], processes);
 	while (processes--) {
 		int status;
 
@@ -440,6 +443,7 @@ static uint64_t run_processes(unsigned int processes, size_t each)
 		close(ready[i]);
 		close(go[i]);
 		close(done[i]);
+		close(leave[i]);
 	}
 	return start;
 }
