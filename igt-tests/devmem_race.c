@@ -95,6 +95,9 @@
  * @small:		a small page
  * @huge:		a huge page
  *
+ * SUBTEST: unshare-slowly
+ * Description: A write unshares memory on the device, which takes longer than HMM tries
+ *
  * SUBTEST: loop-%s-%s
  * Description: %arg[1] again and again while the GPU reads the memory %arg[2]
  *
@@ -907,6 +910,64 @@ static void test_cpu_waits(size_t size)
 /* One word in so many bytes is looked at, in pages at all places of a chunk. */
 #define LOOP_STRIDE	(9 * PAGE)
 
+/* Longer than drm_gpusvm gives HMM for a range, by HMM_RANGE_DEFAULT_TIMEOUT */
+#define SLOWLY_US	1200000
+/* To come to the device as one piece, and back to be unshared */
+#define MAX_FETCHES	2
+
+/* Hold up who fetches memory from the device, if there is somebody now. */
+static bool fetch_slowly(void)
+{
+	if (!igt_devmem_stop_waiting(stop, "copy-to-system"))
+		return false;
+	/* Two points by turns, so that nobody gets past them. */
+	igt_devmem_stop_set(stop, "half-to-system");
+	usleep(SLOWLY_US);
+	igt_devmem_stop_clear(stop, "copy-to-system");
+	igt_assert(igt_devmem_stop_reached(stop, "half-to-system"));
+	igt_devmem_stop_set(stop, "copy-to-system");
+	igt_devmem_stop_clear(stop, "half-to-system");
+	return true;
+}
+
+/*
+ * A write of the GPU to memory that is shared after fork() brings it back to unshare it.
+ * A driver that moves it to the device again before it is unshared does so forever.
+ */
+static void test_unshare_slowly(void)
+{
+	unsigned int fetches = 0;
+	int status;
+
+	alloc_memory();
+	igt_devmem_set(&d, p, OLD, SIZE);
+	igt_assert(igt_devmem_location_is(&d, p, SIZE, DRM_DEVMEM_LOCATION_DEVICE));
+	forked = fork();
+	igt_assert_lte(0, forked);
+	if (!forked) {
+		igt_devmem_wait_turn(turn, 1);
+		_exit(__atomic_load_n(p, __ATOMIC_RELAXED) != OLD);
+	}
+
+	igt_devmem_stop_set(stop, "copy-to-system");
+	igt_devmem_store(&d.batch, p, NEW, 8);
+	igt_devmem_submit(&d);
+	while (fetches <= MAX_FETCHES && !igt_devmem_done(&d, 10000000))
+		fetches += fetch_slowly();
+	igt_devmem_stop_clear(stop, "copy-to-system");
+	igt_devmem_set_turn(turn, 1);
+	igt_assert_eq(waitpid(forked, &status, 0), forked);
+	igt_assert_eq(status, 0);
+
+	igt_assert_lt(0, fetches);
+	igt_assert_f(fetches <= MAX_FETCHES, "memory goes back and forth\n");
+	igt_assert_eq(end_of_batch(), DRM_DEVMEM_ERROR_NONE);
+	igt_assert_eq_u64(*p, NEW);
+	igt_devmem_expect_words(p + 1, OLD, SIZE - 8);
+	free_memory();
+	igt_assert_eq_u64(igt_devmem_violations(d.fd), 0);
+}
+
 static void loop_mprotect(int round)
 {
 	igt_assert_eq(mprotect(p, LOOP_SIZE, PROT_READ), 0);
@@ -1622,6 +1683,10 @@ static void stop_subtests(void)
 	igt_describe("A CPU sleeps while a huge page comes back for another one");
 	igt_subtest("cpu-waits-huge")
 		test_cpu_waits(2 * MIB);
+
+	igt_describe("A write gets on although it takes long to unshare what it writes to");
+	igt_subtest("unshare-slowly")
+		test_unshare_slowly();
 
 	igt_fixture() {
 		igt_devmem_stop_close(stop);

@@ -677,7 +677,7 @@ static void stop_write(int stop, char sign, const char *point)
 }
 
 /* Each line is a name, "set" or "clear", and how many wait. */
-static unsigned int stop_waiting(int stop, const char *point)
+unsigned int igt_devmem_stop_waiting(int stop, const char *point)
 {
 	char text[512] = {}, name[32], state[8], *line;
 	unsigned int waiting;
@@ -743,7 +743,7 @@ bool igt_devmem_stop_reached(int stop, const char *point)
 	int i;
 
 	for (i = 0; i < 1000; i++) {
-		if (stop_waiting(stop, point))
+		if (igt_devmem_stop_waiting(stop, point))
 			return true;
 		usleep(10000);
 	}

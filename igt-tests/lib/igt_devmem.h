@@ -209,6 +209,8 @@ void igt_devmem_stop_set(int stop, const char *point);
 void igt_devmem_stop_clear(int stop, const char *point);
 /* Wait until somebody waits at @point; false if nobody comes within seconds. */
 bool igt_devmem_stop_reached(int stop, const char *point);
+/* How many wait at @point. */
+unsigned int igt_devmem_stop_waiting(int stop, const char *point);
 
 /*
  * Wait until somebody waits in the kernel for what a stop holds up, uninterruptibly; false

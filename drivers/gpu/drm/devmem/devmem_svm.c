@@ -501,6 +501,7 @@ static void devmem_svm_collect_garbage(struct devmem_vm *vm)
  * @prefetch: move memory that the GPU can already use where it is
  * @preferred: to where its attributes want it, else to the device
  * @small: a larger range can't be had, look at the page of @va only
+ * @stay: HMM did not come to an end in its time, leave the memory where it is
  */
 struct devmem_svm_request {
 	u64 va;
@@ -513,6 +514,7 @@ struct devmem_svm_request {
 	bool prefetch;
 	bool preferred;
 	bool small;
+	bool stay;
 };
 
 static bool devmem_svm_range_serves(struct devmem_vm *vm, struct devmem_range *range,
@@ -820,11 +822,17 @@ static int devmem_svm_range_serve(struct devmem_vm *vm, struct devmem_range *ran
 	if (err)
 		return err;
 
-	devmem_svm_range_move(vm, range, req);
+	if (!req->stay)
+		devmem_svm_range_move(vm, range, req);
 	devmem_stop_at(&vm->dm->stop, DEVMEM_STOP_MIGRATED);
 
 	err = drm_gpusvm_get_pages(&vm->svm, &range->pages, vm->svm.mm,
 				   &range->base.notifier->notifier, req->start, req->end, ctx);
+	/*
+	 * A write unshares pages, and those on the device come to the system for it. If
+	 * that takes HMM too long, to move all to the device again would undo it.
+	 */
+	req->stay = err == -EBUSY;
 	devmem_stop_at(&vm->dm->stop, DEVMEM_STOP_BIND);
 	if (!err)
 		err = devmem_svm_range_bind(vm, range, req);
