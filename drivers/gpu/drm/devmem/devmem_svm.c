@@ -812,6 +812,15 @@ static int devmem_svm_range_serve(struct devmem_vm *vm, struct devmem_range *ran
 		return -EAGAIN;
 	req->start = drm_gpusvm_range_start(&range->base);
 	req->end = drm_gpusvm_range_end(&range->base);
+	/*
+	 * Who sets attributes removes the ranges that there are then. This one may have
+	 * come after that, made for what they were before.
+	 */
+	req->attrs = devmem_policy_get(&vm->policy, req->va, &req->start, &req->end);
+	if (req->end - req->start < drm_gpusvm_range_size(&range->base)) {
+		devmem_svm_range_remove(vm, range);
+		return -EAGAIN;
+	}
 	if (devmem_svm_range_satisfies(vm, range, req))
 		return -EALREADY;
 
