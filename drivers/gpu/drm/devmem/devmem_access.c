@@ -120,7 +120,7 @@ static void devmem_access_count(struct devmem_vm *vm, struct devmem_range *range
 {
 	if (!devmem_access_wants_device(vm, range))
 		return;
-	if (++range->hot < vm->dm->access.hot << range->tries)
+	if (++range->hot < (u64)vm->dm->access.hot << range->tries)
 		return;
 
 	trace_devmem_promote(vm->vmid, drm_gpusvm_range_start(&range->base),
@@ -186,10 +186,10 @@ static void devmem_access_work(struct work_struct *work)
 {
 	struct devmem_vm *vm = devmem_access_to_vm(work);
 	struct devmem_access *access = &vm->access;
-	u32 ms = vm->dm->access.period_ms;
+	unsigned long delay = msecs_to_jiffies(vm->dm->access.period_ms);
 
 	if (!devmem_pm_try_enter(vm->dm)) {
-		ms *= DEVMEM_ACCESS_IDLE;
+		delay *= DEVMEM_ACCESS_IDLE;
 	} else {
 		bool last = devmem_access_look_on(vm);
 
@@ -200,12 +200,12 @@ static void devmem_access_work(struct work_struct *work)
 			if (!access->next)
 				return;
 			if (!access->used)
-				ms *= DEVMEM_ACCESS_IDLE;
+				delay *= DEVMEM_ACCESS_IDLE;
 			access->next = 0;
 			access->used = false;
 		}
 	}
-	queue_delayed_work(system_dfl_wq, &access->work, msecs_to_jiffies(ms));
+	queue_delayed_work(system_dfl_wq, &access->work, delay);
 }
 
 /**
