@@ -339,6 +339,16 @@ struct devmem_bo *devmem_vram_alloc(struct devmem_device *dm, u64 size,
 }
 EXPORT_SYMBOL_IF_KUNIT(devmem_vram_alloc);
 
+/* The allocation that an address is in, or NULL */
+static struct devmem_bo *devmem_vram_lookup(struct devmem_vram *vram, u64 addr)
+{
+	struct gpu_buddy_block *block;
+
+	lockdep_assert_held(&vram->lock);
+	block = gpu_buddy_allocated_addr_to_block(&vram->mm, addr);
+	return block ? block->private : NULL;
+}
+
 /**
  * devmem_vram_find() - the allocation that a VRAM address is in
  * @dm: the device
@@ -351,12 +361,12 @@ EXPORT_SYMBOL_IF_KUNIT(devmem_vram_alloc);
  */
 struct devmem_bo *devmem_vram_find(struct devmem_device *dm, u64 addr)
 {
-	struct gpu_buddy_block *block;
+	struct devmem_bo *bo;
 
 	mutex_lock(&dm->vram.lock);
-	block = gpu_buddy_allocated_addr_to_block(&dm->vram.mm, addr);
+	bo = devmem_vram_lookup(&dm->vram, addr);
 	mutex_unlock(&dm->vram.lock);
-	return block ? block->private : NULL;
+	return bo;
 }
 EXPORT_SYMBOL_IF_KUNIT(devmem_vram_find);
 
@@ -371,12 +381,10 @@ EXPORT_SYMBOL_IF_KUNIT(devmem_vram_find);
  */
 struct devmem_bo *devmem_vram_get(struct devmem_device *dm, u64 addr)
 {
-	struct gpu_buddy_block *block;
 	struct devmem_bo *bo;
 
 	mutex_lock(&dm->vram.lock);
-	block = gpu_buddy_allocated_addr_to_block(&dm->vram.mm, addr);
-	bo = block ? block->private : NULL;
+	bo = devmem_vram_lookup(&dm->vram, addr);
 	/* Pairs with the release in devmem_vram_set_ready(). */
 	if (bo && (!smp_load_acquire(&bo->ready) || !kref_get_unless_zero(&bo->kref)))
 		bo = NULL;
@@ -398,16 +406,14 @@ EXPORT_SYMBOL_IF_KUNIT(devmem_vram_get);
  */
 u64 devmem_vram_touch(struct devmem_device *dm, u64 addr)
 {
-	struct gpu_buddy_block *block;
 	struct devmem_bo *bo;
 	u64 end = addr;
 
 	mutex_lock(&dm->vram.lock);
-	block = gpu_buddy_allocated_addr_to_block(&dm->vram.mm, addr);
-	bo = block ? block->private : NULL;
+	bo = devmem_vram_lookup(&dm->vram, addr);
 	if (bo) {
 		list_move_tail(&bo->lru, &dm->vram.lru);
-		end = devmem_vram_addr(bo) + gpu_buddy_block_size(&dm->vram.mm, block);
+		end = devmem_vram_addr(bo) + gpu_buddy_block_size(&dm->vram.mm, bo->block);
 	}
 	mutex_unlock(&dm->vram.lock);
 	return end;
