@@ -185,7 +185,7 @@ int devmem_policy_set(struct devmem_policy *policy, unsigned long start,
 		if (old != new)
 			err = mtree_store_range(&policy->tree, start, stop - 1,
 						new ? xa_mk_value(new) : NULL,
-						GFP_KERNEL);
+						GFP_KERNEL_ACCOUNT);
 	}
 	return err;
 }
