@@ -31,8 +31,8 @@
  * What the CPU changes meanwhile counts from zero: it loses its translations. Memory
  * that attributes or thrash control keep in system memory does not count.
  *
- * The work item waits for nobody. A range that is busy is passed by, as is everything
- * while the device sleeps. It ends when the VM has no ranges, and the next fault
+ * The work item waits for no migration. A range that is busy is passed by, as is
+ * everything while the device sleeps. It ends when the VM has no ranges, and the next fault
  * starts it.
  */
 
@@ -44,6 +44,8 @@
 
 /* How often the number of looks until memory is hot doubles, at most */
 #define DEVMEM_ACCESS_MAX_TRIES	6
+
+#define DEVMEM_ACCESS_MAX_PERIOD_MS	(3600 * MSEC_PER_SEC)
 
 static unsigned int access_period_ms = 100;
 module_param(access_period_ms, uint, 0444);
@@ -61,7 +63,7 @@ MODULE_PARM_DESC(access_hot,
  */
 void devmem_access_get_params(struct devmem_access_params *params)
 {
-	params->period_ms = access_period_ms;
+	params->period_ms = min_t(u32, access_period_ms, DEVMEM_ACCESS_MAX_PERIOD_MS);
 	params->hot = max(access_hot, 1u);
 }
 
