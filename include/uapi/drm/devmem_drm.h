@@ -609,8 +609,9 @@ enum drm_devmem_atomic_policy {
  * Errors: ``ENOENT``; ``EINVAL`` for an unknown @attr or @value, an address or
  * length that is not a multiple of the page size, a length of zero, or a range
  * beyond the address space; ``EFAULT`` when the process has not mapped all of the
- * range; ``ESRCH`` when it has exited; ``ENOMEM``, after which the attribute may
- * be set in part of the range. For a @device_fd: ``EBADF`` when it is not open;
+ * range; ``ESRCH`` when it has exited; ``ENOMEM``, and ``ENOSPC`` when the VM has
+ * 65536 stretches of memory with attributes, after which the attribute may be set
+ * in part of the range. For a @device_fd: ``EBADF`` when it is not open;
  * ``EINVAL`` when it is not of this driver, or given although @value does not want
  * it; ``ENODEV`` when its device was removed; ``ENOLINK`` when that is not a peer or
  * has no device memory; ``ENOSPC`` when the VM has named 255 devices already.

@@ -47,6 +47,9 @@
 /* Unpacked, an entry has a byte for each attribute. */
 #define DEVMEM_POLICY_BITS	8
 
+/* Stretches that are not the default, in a VM; a process has 65530 mappings by default. */
+#define DEVMEM_POLICY_MAX_STRETCHES	65536
+
 /* Stretches that are read out at a time */
 #define DEVMEM_POLICY_BATCH	16
 
@@ -153,6 +156,29 @@ static struct devmem_attrs devmem_policy_change(struct devmem_attrs attrs, u32 a
 	return attrs;
 }
 
+/*
+ * Count @more stretches, unless these are too many: nobody is charged for the tree.
+ * Those that go with their memory are noticed when it matters.
+ */
+static int devmem_policy_charge(struct devmem_policy *policy, unsigned int more)
+{
+	unsigned long addr = 0;
+	void *entry;
+
+	lockdep_assert_held(&policy->lock);
+	if (!more)
+		return 0;
+	if (policy->stretches + more > DEVMEM_POLICY_MAX_STRETCHES) {
+		policy->stretches = 0;
+		mt_for_each(&policy->tree, entry, addr, ULONG_MAX)
+			policy->stretches++;
+	}
+	if (policy->stretches + more > DEVMEM_POLICY_MAX_STRETCHES)
+		return -ENOSPC;
+	policy->stretches += more;
+	return 0;
+}
+
 /**
  * devmem_policy_set() - set an attribute of a range
  * @policy: the attributes
@@ -164,28 +190,32 @@ static struct devmem_attrs devmem_policy_change(struct devmem_attrs attrs, u32 a
  *
  * Context: process context; &devmem_policy.lock held.
  *
- * Return: 0, or -ENOMEM when it was set in part.
+ * Return: 0, or -ENOMEM or -ENOSPC (too many stretches) when it was set in part.
  */
 int devmem_policy_set(struct devmem_policy *policy, unsigned long start,
 		      unsigned long end, u32 attr, u32 value)
 {
-	unsigned long first, stop;
+	unsigned long stop;
 	u32 old, new;
 	int err = 0;
 
 	lockdep_assert_held(&policy->lock);
 	for (; !err && start < end; start = stop) {
+		unsigned long low = 0, high = ULONG_MAX;
 		struct devmem_attrs attrs;
 
-		first = start;
-		stop = end;
-		attrs = devmem_policy_get(policy, start, &first, &stop);
+		attrs = devmem_policy_get(policy, start, &low, &high);
+		stop = min(high, end);
 		old = devmem_policy_pack(attrs);
 		new = devmem_policy_pack(devmem_policy_change(attrs, attr, value));
-		if (old != new)
+		if (old == new)
+			continue;
+		/* What is left of the old stretch on either side, for what it was itself. */
+		err = devmem_policy_charge(policy, old ? (low < start) + (high > end) : 1);
+		if (!err)
 			err = mtree_store_range(&policy->tree, start, stop - 1,
 						new ? xa_mk_value(new) : NULL,
-						GFP_KERNEL_ACCOUNT);
+						GFP_KERNEL);
 	}
 	return err;
 }
@@ -240,8 +270,12 @@ static int devmem_policy_listen(struct devmem_vm *vm)
 	err = mmu_interval_notifier_insert(&policy->notifier, vm->svm.mm,
 					   vm->svm.mm_start, vm->svm.mm_range,
 					   &devmem_policy_notifier_ops);
-	policy->listening = !err;
-	return err;
+	if (err)
+		return err;
+	/* It hears of nothing until invalidations that are under way have ended. */
+	mmu_interval_read_begin(&policy->notifier);
+	policy->listening = true;
+	return 0;
 }
 
 /* Does the process map all of a range? */
@@ -379,7 +413,7 @@ static int devmem_policy_madvise(struct devmem_vm *vm, const struct drm_devmem_m
 	mmput(mm);
 
 	/* What was set in part counts, too. */
-	if (err && err != -ENOMEM)
+	if (err && err != -ENOMEM && err != -ENOSPC)
 		return err;
 	killed = devmem_svm_remove_ranges(vm, args->addr, args->addr + args->length);
 	return killed ?: err;

@@ -23,6 +23,8 @@ struct devmem_policy {
 	struct mutex lock;
 	/** @tree: attributes by address, packed; nothing where all are the default. */
 	struct maple_tree tree;
+	/** @stretches: entries of @tree, at most; protected by @lock. */
+	unsigned int stretches;
 	/** @notifier: hears of memory that is unmapped. */
 	struct mmu_interval_notifier notifier;
 	/** @listening: @notifier is inserted, protected by @lock. */

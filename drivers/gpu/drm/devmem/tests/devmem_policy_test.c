@@ -152,6 +152,35 @@ static void devmem_policy_test_forget(struct kunit *test)
 		.preferred = DRM_DEVMEM_PREFERRED_SYSTEM });
 }
 
+/* Pages with an attribute and without it in turn: where that ends, and how it goes on. */
+static void devmem_policy_test_limit(struct kunit *test)
+{
+	const unsigned int limit = 65536;
+	unsigned long addr = 0;
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; !err && i <= limit; i++, addr += 2 * SZ_4K)
+		err = devmem_policy_test_set(test, addr, addr + SZ_4K, DRM_DEVMEM_ATTR_ATOMIC,
+					     DRM_DEVMEM_ATOMIC_CPU);
+	KUNIT_ASSERT_EQ(test, err, -ENOSPC);
+	KUNIT_EXPECT_EQ(test, i, limit + 1);
+
+	/* No stretch comes of changing a whole one, and two go. */
+	KUNIT_EXPECT_EQ(test, devmem_policy_test_set(test, 0, SZ_4K, DRM_DEVMEM_ATTR_ATOMIC,
+						     DRM_DEVMEM_ATOMIC_GLOBAL), 0);
+	KUNIT_EXPECT_EQ(test, devmem_policy_test_set(test, 0, 4 * SZ_4K,
+						     DRM_DEVMEM_ATTR_RESET, 0), 0);
+	KUNIT_EXPECT_EQ(test, devmem_policy_test_set(test, addr, addr + SZ_4K,
+						     DRM_DEVMEM_ATTR_ATOMIC,
+						     DRM_DEVMEM_ATOMIC_CPU), 0);
+	/* What is unmapped makes room as well. */
+	devmem_policy_forget(test->priv, 0, addr);
+	KUNIT_EXPECT_EQ(test, devmem_policy_test_set(test, SZ_4K, 2 * SZ_4K,
+						     DRM_DEVMEM_ATTR_ATOMIC,
+						     DRM_DEVMEM_ATOMIC_CPU), 0);
+}
+
 static struct kunit_case devmem_policy_test_cases[] = {
 	KUNIT_CASE(devmem_policy_test_default),
 	KUNIT_CASE(devmem_policy_test_overlap),
@@ -159,6 +188,7 @@ static struct kunit_case devmem_policy_test_cases[] = {
 	KUNIT_CASE(devmem_policy_test_reset),
 	KUNIT_CASE(devmem_policy_test_device),
 	KUNIT_CASE(devmem_policy_test_forget),
+	KUNIT_CASE(devmem_policy_test_limit),
 	{}
 };
 
