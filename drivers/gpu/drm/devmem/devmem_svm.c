@@ -452,15 +452,26 @@ int devmem_svm_remove_ranges(struct devmem_vm *vm, unsigned long start,
  * devmem_svm_ban() - let the GPU access nothing any more
  * @vm: the VM
  *
- * Context: the worker of a fault, which nobody kills; takes &devmem_range.lock.
+ * Does not wait for faults that are being served: they find no way to end well.
+ *
+ * Context: process context; takes &devmem_vm.ranges_lock and the notifier lock.
  */
 void devmem_svm_ban(struct devmem_vm *vm)
 {
-	/* Faults look at it under the lock, so that no range comes after it. */
+	struct drm_gpusvm_notifier *notifier;
+
 	mutex_lock(&vm->ranges_lock);
+	down_write(&vm->svm.notifier_lock);
 	WRITE_ONCE(vm->banned, true);
+	drm_gpusvm_for_each_notifier(notifier, &vm->svm, 0, devmem_svm_end(vm)) {
+		struct drm_gpusvm_range *range = NULL;
+
+		drm_gpusvm_for_each_range(range, notifier, 0, devmem_svm_end(vm))
+			devmem_svm_range_zap(vm, to_devmem_range(range));
+	}
+	devmem_hw_tlb_invalidate(vm->dm, vm->vmid, 0, 1ull << GPU_VA_BITS);
+	up_write(&vm->svm.notifier_lock);
 	mutex_unlock(&vm->ranges_lock);
-	devmem_svm_remove_ranges(vm, 0, devmem_svm_end(vm));
 }
 
 /*
@@ -558,6 +569,10 @@ static int devmem_svm_range_bind(struct devmem_vm *vm, struct devmem_range *rang
 	int err = 0;
 
 	drm_gpusvm_notifier_lock(&vm->svm);
+	if (vm->banned) {
+		err = -ECANCELED;
+		goto out;
+	}
 	if (!drm_gpusvm_pages_valid(&vm->svm, &range->pages)) {
 		err = -EAGAIN;
 		goto out;

@@ -67,8 +67,8 @@ struct devmem_vm {
 	/** @report: faults that failed. */
 	struct devmem_report report;
 	/**
-	 * @banned: a fault failed, and nothing goes on; set under @ranges_lock, never
-	 * reset.
+	 * @banned: a fault failed, and nothing goes on; set under @ranges_lock and the
+	 * notifier lock, never reset.
 	 */
 	bool banned;
 };
