@@ -64,7 +64,10 @@
 #define DEVMEM_SVM_RESIDENCY_BATCH	512
 
 /* A range that is busy when its pin ends is looked at again after this long. */
-#define DEVMEM_SVM_UNPIN_RETRY		(10 * NSEC_PER_MSEC)
+#define DEVMEM_SVM_UNPIN_RETRY		(100 * NSEC_PER_MSEC)
+
+/* Memory is left where it is when HMM did not come to an end so often in a row. */
+#define DEVMEM_SVM_BUSY_TRIES	2
 
 static struct devmem_vm *devmem_svm_to_vm(struct drm_gpusvm *gpusvm)
 {
@@ -321,6 +324,13 @@ static u64 devmem_svm_range_unpin(struct devmem_vm *vm, struct devmem_range *ran
 	return next;
 }
 
+/* Unpin in so many nanoseconds; who is pinned meanwhile comes first if it is due before. */
+static void devmem_svm_unpin_in(struct devmem_vm *vm, u64 ns)
+{
+	queue_delayed_work(system_dfl_wq, &vm->unpin_work,
+			   nsecs_to_jiffies(min(ns, vm->dm->thrash.pin)) + 1);
+}
+
 static void devmem_svm_unpin_work(struct work_struct *work)
 {
 	struct devmem_vm *vm = container_of(to_delayed_work(work), struct devmem_vm,
@@ -332,8 +342,7 @@ static void devmem_svm_unpin_work(struct work_struct *work)
 	     range = devmem_svm_next_range(vm, range, ULONG_MAX))
 		next = min(next, devmem_svm_range_unpin(vm, range, now));
 	if (next != U64_MAX)
-		queue_delayed_work(system_dfl_wq, &vm->unpin_work,
-				   nsecs_to_jiffies(next - now) + 1);
+		devmem_svm_unpin_in(vm, next - now);
 }
 
 /**
@@ -662,9 +671,7 @@ static bool devmem_svm_range_is_damped(struct devmem_vm *vm, struct devmem_range
 			trace_devmem_thrash(vm->vmid, drm_gpusvm_range_start(&range->base),
 					    drm_gpusvm_range_end(&range->base),
 					    thrash->bounces, thrash->until - now);
-			/* One that is queued already may come a little late. */
-			queue_delayed_work(system_dfl_wq, &vm->unpin_work,
-					   nsecs_to_jiffies(thrash->until - now) + 1);
+			devmem_svm_unpin_in(vm, thrash->until - now);
 		}
 	}
 	return devmem_thrash_pinned(thrash, now);
