@@ -27,6 +27,9 @@
  * SUBTEST: preferred
  * Description: A fault moves memory to the peer that was named and uses it there
  *
+ * SUBTEST: preferred-exclusive
+ * Description: A page that is preferred on a peer comes to be the GPU's for an atomic
+ *
  * SUBTEST: preferred-untouched
  * Description: Memory that nobody touched is zero on the peer and can be written there
  *
@@ -474,6 +477,25 @@ static void test_preferred(void)
 	igt_devmem_expect_words(p, 2, size / 2);
 	igt_devmem_expect_words(p + size / 16, VALUE, size / 2);
 	igt_devmem_anon_free(p, size);
+}
+
+/* The peer's memory does not do for the atomic, nor does moving it there again. */
+static void test_preferred_exclusive(void)
+{
+	uint64_t *p = igt_devmem_anon_alloc(2 * MIB);
+	int i;
+
+	cpu_fill(p, VALUE, 2 * MIB);
+	prefer(&dev[1], p, 2 * MIB, 0);
+	igt_devmem_madvise(dev[1].fd, dev[1].vm, p, 2 * MIB, DRM_DEVMEM_ATTR_ATOMIC,
+			   DRM_DEVMEM_ATOMIC_EXCLUSIVE);
+	for (i = 1; i <= 3; i++) {
+		igt_devmem_atomic(&dev[1].batch, DRM_DEVMEM_ATOMIC_ADD, 0, p, 1, 8);
+		igt_devmem_run(&dev[1]);
+		igt_assert_eq_u64(*p, VALUE + i);
+	}
+	igt_devmem_expect_words(p + 1, VALUE, 2 * MIB - 8);
+	igt_devmem_anon_free(p, 2 * MIB);
 }
 
 static void test_preferred_untouched(void)
@@ -992,6 +1014,8 @@ static const struct {
 	{ "in-place-peers", "Peers share memory where it is", PEERS, test_in_place },
 	{ "in-place-strangers", "Strangers share system memory", STRANGERS, test_in_place },
 	{ "preferred", "Faults move memory to a peer", PEERS, test_preferred },
+	{ "preferred-exclusive", "An atomic gets its page from a peer", PEERS,
+	  test_preferred_exclusive },
 	{ "preferred-untouched", "Fresh memory of a peer is zero", PEERS,
 	  test_preferred_untouched },
 	{ "prefetch-preferred", "Prefetch moves memory to a peer", PEERS,

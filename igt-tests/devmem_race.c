@@ -912,8 +912,8 @@ static void test_cpu_waits(size_t size)
 
 /* Longer than drm_gpusvm gives HMM for a range, by HMM_RANGE_DEFAULT_TIMEOUT */
 #define SLOWLY_US	1200000
-/* To come to the device as one piece, and back to be unshared */
-#define MAX_FETCHES	2
+/* To come to the device as one piece, and back to be unshared, tried twice */
+#define MAX_FETCHES	3
 
 /* Hold up who fetches memory from the device, if there is somebody now. */
 static bool fetch_slowly(void)

@@ -521,7 +521,8 @@ static void devmem_svm_collect_garbage(struct devmem_vm *vm)
  * @prefetch: move memory that the GPU can already use where it is
  * @preferred: to where its attributes want it, else to the device
  * @small: a larger range can't be had, look at the page of @va only
- * @stay: HMM did not come to an end in its time, leave the memory where it is
+ * @stay: leave the memory where it is in the next try
+ * @busy: how often in a row HMM did not come to an end in its time
  */
 struct devmem_svm_request {
 	u64 va;
@@ -535,6 +536,7 @@ struct devmem_svm_request {
 	bool preferred;
 	bool small;
 	bool stay;
+	unsigned int busy;
 };
 
 static bool devmem_svm_range_serves(struct devmem_vm *vm, struct devmem_range *range,
@@ -768,21 +770,25 @@ static int devmem_svm_range_seize(struct devmem_vm *vm, struct devmem_range *ran
 
 /*
  * The range is mapped; can the atomic be executed? Memory that has to be on the
- * device for it gets some tries to come there; a page can be taken from the CPU.
+ * device for it gets some tries to come there, which a try where it @stayed is none
+ * of; a page can be taken from the CPU.
  */
 static int devmem_svm_check_atomic(struct devmem_vm *vm, struct devmem_range *range,
-				   struct devmem_svm_request *req)
+				   struct devmem_svm_request *req, bool stayed)
 {
 	if (!req->atomic || !(devmem_pt_query(vm, req->va) & GPU_PTE_NO_ATOMIC))
 		return 0;
 	if (req->attrs.atomic == DRM_DEVMEM_ATOMIC_EXCLUSIVE) {
-		if (devmem_svm_range_pages(range) == 1)
+		if (devmem_svm_range_pages(range) == 1) {
+			/* It comes for that from wherever it is, a peer for example. */
+			req->stay = true;
 			return devmem_svm_range_seize(vm, range);
+		}
 		req->small = true;
 		devmem_svm_range_remove(vm, range);
 		return -EAGAIN;
 	}
-	return ++req->tries < DEVMEM_SVM_ATOMIC_TRIES ? -EAGAIN : -EACCES;
+	return stayed || ++req->tries < DEVMEM_SVM_ATOMIC_TRIES ? -EAGAIN : -EACCES;
 }
 
 /* Is there nothing to do for a request? */
@@ -827,6 +833,7 @@ static int devmem_svm_range_serve(struct devmem_vm *vm, struct devmem_range *ran
 				  struct devmem_svm_request *req,
 				  const struct drm_gpusvm_ctx *ctx)
 {
+	bool stay = req->stay;
 	int err;
 
 	lockdep_assert_held(&range->lock);
@@ -853,7 +860,7 @@ static int devmem_svm_range_serve(struct devmem_vm *vm, struct devmem_range *ran
 	if (err)
 		return err;
 
-	if (!req->stay)
+	if (!stay)
 		devmem_svm_range_move(vm, range, req);
 	devmem_stop_at(&vm->dm->stop, DEVMEM_STOP_MIGRATED);
 
@@ -863,12 +870,13 @@ static int devmem_svm_range_serve(struct devmem_vm *vm, struct devmem_range *ran
 	 * A write unshares pages, and those on the device come to the system for it. If
 	 * that takes HMM too long, to move all to the device again would undo it.
 	 */
-	req->stay = err == -EBUSY;
+	req->busy = err == -EBUSY ? req->busy + 1 : 0;
+	req->stay = req->busy >= DEVMEM_SVM_BUSY_TRIES;
 	devmem_stop_at(&vm->dm->stop, DEVMEM_STOP_BIND);
 	if (!err)
 		err = devmem_svm_range_bind(vm, range, req);
 	if (!err)
-		err = devmem_svm_check_atomic(vm, range, req);
+		err = devmem_svm_check_atomic(vm, range, req, stay);
 
 	/* Unmapped by the process since the garbage was collected: look again. */
 	if (err == -EFAULT && devmem_svm_range_is_unmapped(range)) {
@@ -1235,6 +1243,11 @@ int devmem_svm_residency(struct devmem_vm *vm, unsigned long start,
 		n = min(npages - done, DEVMEM_SVM_RESIDENCY_BATCH);
 		range.start = start + done * PAGE_SIZE;
 		range.end = range.start + n * PAGE_SIZE;
+		/* It looks into the page table of the GPU; the copy can take any time. */
+		if (!drm_dev_enter(&vm->dm->drm, &idx)) {
+			err = -ENODEV;
+			break;
+		}
 		err = devmem_svm_residency_batch(vm, &range, state);
 		if (!err && copy_to_user(out + done, state, n))
 			err = -EFAULT;
