@@ -110,7 +110,7 @@ static const struct call calls[CALLS] = {
 	[VM_CREATE] = {
 		"vm_create", DRM_IOCTL_DEVMEM_VM_CREATE,
 		{ FIELD(vm_create, flags, VM_FLAGS), FIELD(vm_create, vm_id, OUT) },
-		{ EMFILE, ENOSPC, ENOMEM },
+		{ EMFILE, ENOSPC, EBUSY, ENOMEM },
 	},
 	[VM_DESTROY] = {
 		"vm_destroy", DRM_IOCTL_DEVMEM_VM_DESTROY,
@@ -121,7 +121,7 @@ static const struct call calls[CALLS] = {
 		"queue_create", DRM_IOCTL_DEVMEM_QUEUE_CREATE,
 		{ FIELD(queue_create, vm_id, VM), FIELD(queue_create, flags, ZERO),
 		  FIELD(queue_create, queue_id, OUT), FIELD(queue_create, pad, ZERO) },
-		{ ENOENT, EMFILE, ENOSPC, ECANCELED, ENOMEM },
+		{ ENOENT, EMFILE, ENOSPC, EBUSY, ECANCELED, ENOMEM },
 	},
 	[QUEUE_DESTROY] = {
 		"queue_destroy", DRM_IOCTL_DEVMEM_QUEUE_DESTROY,

@@ -113,7 +113,8 @@ struct drm_devmem_get_param {
  * A file can have half of what the device has.
  *
  * Errors: ``EMFILE`` when the file has that many; ``ENOSPC`` when the device is
- * out of VM ids or of memory for a page table; ``ENOMEM``.
+ * out of VM ids or of memory for a page table; ``EBUSY`` while 32 VMs that the
+ * process has destroyed live on, since a fault or a prefetch is stuck; ``ENOMEM``.
  */
 struct drm_devmem_vm_create {
 	/** @flags: in, ``DRM_DEVMEM_VM_*``. */
@@ -141,8 +142,9 @@ struct drm_devmem_vm_destroy {
  * can have half of ``DRM_DEVMEM_PARAM_MAX_QUEUES``.
  *
  * Errors: ``ENOENT``; ``EMFILE`` when the file has that many; ``ENOSPC`` when the
- * device is out of queues or of memory for a ring; ``ECANCELED`` for a banned VM;
- * ``ENOMEM``.
+ * device is out of queues or of memory for a ring; ``EBUSY`` while faults of 64
+ * queues that the process has destroyed are still being served; ``ECANCELED`` for
+ * a banned VM; ``ENOMEM``.
  */
 struct drm_devmem_queue_create {
 	/** @vm_id: in. */
@@ -490,7 +492,7 @@ struct drm_devmem_prefetch_result {
  * order with its description, a user fence, and a syncobj to wait for that has no
  * fence; ``EFAULT`` for a @result that cannot be written or not be pinned for
  * long, as in most mapped files; ``EBUSY`` while 64 prefetches of the VM or 96 of the
- * open file have not ended; ``ECANCELED`` for a banned VM; ``ENOMEM``.
+ * process have not ended; ``ECANCELED`` for a banned VM; ``ENOMEM``.
  */
 struct drm_devmem_prefetch {
 	/** @vm_id: in. */

@@ -19,26 +19,28 @@
  * Producer and consumer: the interrupt takes entries off the fault ring and
  * hands each to a work item of the queue that raised it; the work item serves
  * it and answers the hardware. A queue raises no second fault before that, so
- * nothing has to be allocated and nothing can pile up. Faults of different VMs
- * are served in parallel.
+ * nothing has to be allocated and nothing can pile up. Faults of different VMs, and
+ * of different ranges of one VM, are served in parallel.
  *
  * Many queues of a VM tend to fault on the same memory at once. Only the first
- * one is served, the leader; those that come while it is, want the same 2 MiB and
- * need no more right follow it. They take no lock but a spinlock and occupy no
- * worker. When the leader is done their work items run again and answer. A
- * follower is told to retry if the leader was served; it fails only if it wanted
- * the very same, and faults once more if there is any doubt.
+ * one is served, the leader; those that come while it is, want memory of the same
+ * range and need no more right follow it. They take no lock but a spinlock and occupy
+ * no worker. Until the leader has found its range that is memory of the same page.
+ * When the leader is done their work items run again and answer. A follower is told to
+ * retry if the leader was served; it fails only if it wanted the very same, and faults
+ * once more if there is any doubt.
  *
  * To serve a fault can take as long as userspace likes, in memory that userfaultfd
  * serves. Nobody waits for it: a work item holds its queue and the VM, and the
- * process can destroy both, or be killed, meanwhile.
+ * process can destroy both, or be killed, meanwhile. Workers are for all, so a process
+ * that leaves too many behind like that gets no new queue.
  *
  * A fault that fails is noted for userspace, see devmem_report.c. If the VM was
  * created so, it is banned.
  */
 
-/* Faults this near to each other are served together. */
-#define DEVMEM_FAULT_MERGE_SHIFT	21
+/* Faults of its queues that are gone that a process can leave being served */
+#define DEVMEM_FAULT_MAX_ORPHANS	64
 
 static struct devmem_queue *devmem_fault_to_queue(struct devmem_fault *fault)
 {
@@ -76,8 +78,7 @@ static struct devmem_fault *devmem_fault_find_leader(struct devmem_fault *fault)
 	lockdep_assert_held(&fault->dm->fault.lock);
 	list_for_each_entry(leader, &fault->dm->fault.serving, link)
 		if (leader->vmid == fault->vmid &&
-		    leader->va >> DEVMEM_FAULT_MERGE_SHIFT ==
-		    fault->va >> DEVMEM_FAULT_MERGE_SHIFT &&
+		    leader->start <= fault->va && fault->va < leader->end &&
 		    devmem_fault_rank(leader->access) >= devmem_fault_rank(fault->access))
 			return leader;
 	return NULL;
@@ -126,6 +127,9 @@ static enum devmem_fault_role devmem_fault_begin(struct devmem_fault *fault,
 		list_add_tail(&fault->link, &leader->followers);
 		role = DEVMEM_FAULT_FOLLOWS;
 	} else {
+		fault->start = ALIGN_DOWN(fault->va, PAGE_SIZE);
+		fault->end = fault->start + PAGE_SIZE;
+		fault->leads = true;
 		list_add_tail(&fault->link, &ring->serving);
 	}
 	/* As long as it is not dead the queue has the VM. */
@@ -133,6 +137,26 @@ static enum devmem_fault_role devmem_fault_begin(struct devmem_fault *fault,
 		*vm = devmem_vm_get(devmem_fault_to_queue(fault)->vm);
 	spin_unlock(&ring->lock);
 	return role;
+}
+
+/**
+ * devmem_fault_cover() - a fault is being served with memory around it
+ * @fault: the fault
+ * @start: first virtual address
+ * @end: end, exclusive
+ *
+ * Those that come from now on can follow it if they are about the same.
+ *
+ * Context: process context.
+ */
+void devmem_fault_cover(struct devmem_fault *fault, u64 start, u64 end)
+{
+	struct devmem_fault_ring *ring = &fault->dm->fault;
+
+	spin_lock(&ring->lock);
+	fault->start = start;
+	fault->end = end;
+	spin_unlock(&ring->lock);
 }
 
 /* Does a follower fail as its leader did? */
@@ -178,12 +202,13 @@ static void devmem_fault_note(struct devmem_vm *vm, struct devmem_fault *fault,
 }
 
 /* Serve a fault; 0 or a negative error */
-static int devmem_fault_serve(struct devmem_vm *vm, const struct gpu_fault *entry)
+static int devmem_fault_serve(struct devmem_vm *vm, struct devmem_fault *fault,
+			      const struct gpu_fault *entry)
 {
 	ktime_t start = ktime_get();
 	int err;
 
-	err = devmem_svm_fault(vm, le64_to_cpu(entry->va), entry->access);
+	err = devmem_svm_fault(vm, fault, le64_to_cpu(entry->va), entry->access);
 	devmem_stats_add(vm->stats, DEVMEM_STAT_FAULT_NS,
 			 ktime_to_ns(ktime_sub(ktime_get(), start)));
 	if (err != -EALREADY)
@@ -202,9 +227,13 @@ static void devmem_fault_handle(struct devmem_fault *fault, struct devmem_vm *vm
 
 	if (role == DEVMEM_FAULT_LEADS) {
 		devmem_stop_at(&fault->dm->stop, DEVMEM_STOP_FAULT);
-		err = devmem_fault_serve(vm, entry);
+		err = devmem_fault_serve(vm, fault, entry);
 		spin_lock(&ring->lock);
-		devmem_fault_dismiss(fault, err);
+		fault->leads = false;
+		if (fault->dead)
+			atomic_dec(&vm->orphans);
+		else
+			devmem_fault_dismiss(fault, err);
 		spin_unlock(&ring->lock);
 	} else {
 		err = fault->answer;
@@ -321,10 +350,32 @@ void devmem_fault_cancel(struct devmem_fault *fault)
 	/* From here on it neither follows nor leads nor is queued. */
 	spin_lock(&ring->lock);
 	fault->dead = true;
+	if (fault->leads)
+		atomic_inc(&devmem_fault_to_queue(fault)->vm->orphans);
 	devmem_fault_dismiss(fault, 0);
 	spin_unlock(&ring->lock);
 	if (cancel_work(&fault->work))
 		devmem_queue_put(devmem_fault_to_queue(fault));
+}
+
+/**
+ * devmem_fault_has_too_many() - has a process left too many faults behind?
+ * @vm: a VM of it
+ *
+ * They are of queues that are gone, and take up a worker each.
+ *
+ * Context: process context.
+ *
+ * Return: true if there are as many as there may be.
+ */
+bool devmem_fault_has_too_many(struct devmem_vm *vm)
+{
+	struct devmem_vm_count count;
+
+	xa_lock(&vm->dm->vms);
+	devmem_vm_count(vm->dm, vm->svm.mm, &count);
+	xa_unlock(&vm->dm->vms);
+	return count.orphans >= DEVMEM_FAULT_MAX_ORPHANS;
 }
 
 /**

@@ -11,6 +11,7 @@
 #include "gpu/gpu_regs.h"
 
 struct devmem_device;
+struct devmem_vm;
 
 /**
  * struct devmem_fault_ring - where the GPU reports faults
@@ -26,7 +27,7 @@ struct devmem_fault_ring {
 	struct workqueue_struct *wq;
 	/** @lock: protects @serving and what the faults say it protects. */
 	spinlock_t lock;
-	/** @serving: &struct devmem_fault that lead, one for each 2 MiB of a VM. */
+	/** @serving: &struct devmem_fault that lead. */
 	struct list_head serving;
 };
 
@@ -61,6 +62,10 @@ struct devmem_fault {
 	u32 vmid;
 	/** @va: its address. */
 	u64 va;
+	/** @start: what it covers if it leads, first address. */
+	u64 start;
+	/** @end: and the end, exclusive. */
+	u64 end;
 	/** @access: what it wants, GPU_ACCESS_*. */
 	u8 access;
 	/** @seq: its number, to tell it from a later one of the same queue. */
@@ -71,6 +76,8 @@ struct devmem_fault {
 	int answer;
 	/** @dead: the queue goes away. */
 	bool dead;
+	/** @leads: it is being served. */
+	bool leads;
 };
 
 int devmem_fault_init(struct devmem_device *dm);
@@ -78,7 +85,9 @@ void devmem_fault_fini(struct devmem_device *dm);
 void devmem_fault_irq(struct devmem_device *dm);
 void devmem_fault_setup(struct devmem_fault *fault, struct devmem_device *dm,
 			u16 hwq);
+void devmem_fault_cover(struct devmem_fault *fault, u64 start, u64 end);
 void devmem_fault_cancel(struct devmem_fault *fault);
+bool devmem_fault_has_too_many(struct devmem_vm *vm);
 void devmem_fault_flush(struct devmem_device *dm);
 
 #endif /* _DEVMEM_FAULT_H_ */

@@ -129,6 +129,18 @@ static void devmem_pm_set_closed(struct devmem_pm *pm, bool closed)
 		wake_up_all(&pm->wait);
 }
 
+/**
+ * devmem_pm_drain() - wait until nobody is in between any more
+ * @dm: the device, unplugged from DRM; who enters looks at that and leaves
+ *
+ * Context: process context, outside of the locks of the driver; can last until a
+ * process has answered its userfaultfd or died.
+ */
+void devmem_pm_drain(struct devmem_device *dm)
+{
+	wait_event_idle(dm->pm.wait, devmem_pm_is_idle(&dm->pm));
+}
+
 /* Give the device work again. */
 static void devmem_pm_open(struct devmem_device *dm)
 {

@@ -42,5 +42,6 @@ void devmem_pm_fini(struct devmem_device *dm);
 void devmem_pm_enter(struct devmem_device *dm);
 bool devmem_pm_try_enter(struct devmem_device *dm);
 void devmem_pm_exit(struct devmem_device *dm);
+void devmem_pm_drain(struct devmem_device *dm);
 
 #endif /* _DEVMEM_PM_H_ */

@@ -34,21 +34,19 @@
  * page of the result is pinned from the start, so that this needs no memory and
  * can't fail.
  *
- * Nobody waits for the worker. It holds the VM and the module.
+ * Nobody but the removal of the device waits for the worker. It holds the VM and the
+ * module.
  */
 
 /* Prefetches of a VM that can be under way; each can occupy a worker. */
 #define DEVMEM_PREFETCH_MAX	64
 
 /*
- * The same of all VMs of an open file. Workers can be stuck for as long as user space
- * likes, and others have to find one: the workqueue has WQ_DFL_ACTIVE, which nodes
- * share. A VM that was destroyed lives as long as a worker is stuck in it, and a file
- * can have half of all VMs besides: not so many that the other half can be taken.
+ * The same of all VMs of a process. Workers can be stuck for as long as it likes, and
+ * others have to find one: the workqueue has WQ_DFL_ACTIVE, which nodes share.
  */
-#define DEVMEM_PREFETCH_MAX_FILE	96
-static_assert(DEVMEM_PREFETCH_MAX_FILE * 8 <= WQ_DFL_ACTIVE);
-static_assert(DEVMEM_PREFETCH_MAX_FILE * 2 < GPU_MAX_VMIDS);
+#define DEVMEM_PREFETCH_MAX_PROCESS	96
+static_assert(DEVMEM_PREFETCH_MAX_PROCESS * 8 <= WQ_DFL_ACTIVE);
 
 /**
  * struct devmem_prefetch - one prefetch
@@ -178,8 +176,8 @@ static int devmem_prefetch_piece(struct devmem_prefetch *p, unsigned long start,
 	unsigned long first = 0, next = start;
 	struct drm_pagemap *peer = NULL;
 	u32 location = p->location;
-	int idx, err = 0;
 	u64 bytes = 0;
+	int err = 0;
 
 	if (preferred) {
 		struct devmem_attrs attrs;
@@ -189,8 +187,9 @@ static int devmem_prefetch_piece(struct devmem_prefetch *p, unsigned long start,
 		peer = devmem_policy_device(&p->vm->policy, &attrs);
 	}
 
+	/* Not within drm_dev_enter(), which would hold up the removal of any DRM device. */
 	devmem_pm_enter(dm);
-	if (!drm_dev_enter(&dm->drm, &idx)) {
+	if (drm_dev_is_unplugged(&dm->drm)) {
 		devmem_pm_exit(dm);
 		return -ENODEV;
 	}
@@ -203,7 +202,6 @@ static int devmem_prefetch_piece(struct devmem_prefetch *p, unsigned long start,
 			      &bytes) == -ENOMEM && !err)
 		err = -ENOMEM;
 	atomic64_add(bytes, &p->bytes);
-	drm_dev_exit(idx);
 	devmem_pm_exit(dm);
 	return err;
 }
@@ -250,23 +248,16 @@ static int devmem_prefetch_run(struct devmem_prefetch *p)
 	return err == -EAGAIN ? -ETIME : err;
 }
 
-/*
- * Count a prefetch, unless the VM or its file has too many. Those in VMs that have lost
- * their handle count, too.
- */
-static int devmem_prefetch_charge(struct devmem_vm *vm, u64 client_id)
+/* Count a prefetch, unless the VM or its process has too many. */
+static int devmem_prefetch_charge(struct devmem_vm *vm)
 {
-	unsigned int of_file = 0;
-	struct devmem_vm *other;
-	unsigned long vmid;
+	struct devmem_vm_count count;
 	int err = 0;
 
 	xa_lock(&vm->dm->vms);
-	vm->prefetch.client_id = client_id;
-	xa_for_each(&vm->dm->vms, vmid, other)
-		if (other->prefetch.client_id == client_id)
-			of_file += other->prefetch.count;
-	if (vm->prefetch.count < DEVMEM_PREFETCH_MAX && of_file < DEVMEM_PREFETCH_MAX_FILE)
+	devmem_vm_count(vm->dm, vm->svm.mm, &count);
+	if (vm->prefetch.count < DEVMEM_PREFETCH_MAX &&
+	    count.prefetches < DEVMEM_PREFETCH_MAX_PROCESS)
 		vm->prefetch.count++;
 	else
 		err = -EBUSY;
@@ -369,7 +360,7 @@ void devmem_prefetch_fini(struct devmem_vm *vm)
 
 /**
  * devmem_prefetch_cancel_all() - end all prefetches of a VM and take no more
- * @vm: the VM, which has lost its handle
+ * @vm: the VM, which has lost its handle or whose device is unplugged
  *
  * Their fences signal soon. Does not wait for that.
  *
@@ -380,7 +371,8 @@ void devmem_prefetch_cancel_all(struct devmem_vm *vm)
 	struct devmem_prefetch *p;
 
 	mutex_lock(&vm->prefetch.lock);
-	vm->prefetch.closed = true;
+	/* devmem_vm_count() looks without the lock. */
+	WRITE_ONCE(vm->prefetch.closed, true);
 	list_for_each_entry(p, &vm->prefetch.list, link) {
 		WRITE_ONCE(p->cancelled, true);
 		if (p->wait && dma_fence_remove_callback(p->wait, &p->wait_cb))
@@ -447,8 +439,7 @@ err_free:
 }
 
 /* From here on nothing fails, if this does not. */
-static int devmem_prefetch_submit(struct devmem_prefetch *p, struct devmem_syncs *syncs,
-				  u64 client_id)
+static int devmem_prefetch_submit(struct devmem_prefetch *p, struct devmem_syncs *syncs)
 {
 	struct devmem_prefetch_list *list = &p->vm->prefetch;
 	int err;
@@ -459,7 +450,7 @@ static int devmem_prefetch_submit(struct devmem_prefetch *p, struct devmem_syncs
 	else if (READ_ONCE(p->vm->banned))
 		err = -ECANCELED;
 	else
-		err = devmem_prefetch_charge(p->vm, client_id);
+		err = devmem_prefetch_charge(p->vm);
 	if (err) {
 		mutex_unlock(&list->lock);
 		return err;
@@ -529,13 +520,11 @@ int devmem_prefetch_ioctl(struct drm_device *drm, void *data, struct drm_file *f
 	err = devmem_prefetch_check(args);
 	if (err)
 		return err;
-	/* After devmem_vm_unplug() there must be no new one. */
-	if (!drm_dev_enter(drm, &idx))
+	if (drm_dev_is_unplugged(drm))
 		return -ENODEV;
-	err = -ENOENT;
 	vm = devmem_vm_lookup(file->driver_priv, args->vm_id);
 	if (!vm)
-		goto out_exit;
+		return -ENOENT;
 
 	err = devmem_vm_check_range(vm, args->addr, args->length);
 	if (err)
@@ -548,14 +537,17 @@ int devmem_prefetch_ioctl(struct drm_device *drm, void *data, struct drm_file *f
 		err = PTR_ERR(p);
 		goto out_syncs;
 	}
-	err = devmem_prefetch_submit(p, &syncs, file->client_id);
+	/* After devmem_vm_unplug() there must be no new one. */
+	err = -ENODEV;
+	if (drm_dev_enter(drm, &idx)) {
+		err = devmem_prefetch_submit(p, &syncs);
+		drm_dev_exit(idx);
+	}
 	if (err)
 		devmem_prefetch_free(p);
 out_syncs:
 	devmem_sync_put(&syncs);
 out_vm:
 	devmem_vm_put(vm);
-out_exit:
-	drm_dev_exit(idx);
 	return err;
 }

@@ -24,8 +24,6 @@ struct devmem_prefetch_list {
 	bool closed;
 	/** @count: entries of @list; protected by the lock of &devmem_device.vms. */
 	unsigned int count;
-	/** @client_id: the file of the VM, once there was a prefetch; as @count. */
-	u64 client_id;
 };
 
 int devmem_prefetch_init_device(struct devmem_device *dm);

@@ -953,7 +953,12 @@ int devmem_queue_create_ioctl(struct drm_device *drm, void *data,
 		goto out_exit;
 
 	down_read(&dm->pm.objects);
-	q = READ_ONCE(vm->banned) ? ERR_PTR(-ECANCELED) : devmem_queue_create(dm, vm);
+	if (READ_ONCE(vm->banned))
+		q = ERR_PTR(-ECANCELED);
+	else if (devmem_fault_has_too_many(vm))
+		q = ERR_PTR(-EBUSY);
+	else
+		q = devmem_queue_create(dm, vm);
 	up_read(&dm->pm.objects);
 	if (IS_ERR(q)) {
 		err = PTR_ERR(q);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Copyright (c) 2026 devmem developers */
 
+#include <drm/drm_drv.h>
 #include <drm/drm_print.h>
 #include <linux/hmm.h>
 #include <linux/pagemap.h>
@@ -42,7 +43,7 @@
  * the next fault, since a range can't go away inside its own notifier.
  *
  * Faults in different ranges are served at the same time. A range is looked up, or
- * made, under a lock of the VM that is held for no longer, and then has a lock of its
+ * made, under a lock of the VM that no migration is under, and then has a lock of its
  * own. It can have been removed before a fault that found it gets that; the fault
  * then starts over.
  */
@@ -511,6 +512,7 @@ static void devmem_svm_collect_garbage(struct devmem_vm *vm)
 
 /**
  * struct devmem_svm_request - what is to be served
+ * @fault: of the GPU, or NULL
  * @va: virtual address
  * @start: a new range may start here; then: start of the range
  * @end: and has to end here; then: end of the range, exclusive
@@ -525,6 +527,7 @@ static void devmem_svm_collect_garbage(struct devmem_vm *vm)
  * @busy: how often in a row HMM did not come to an end in its time
  */
 struct devmem_svm_request {
+	struct devmem_fault *fault;
 	u64 va;
 	unsigned long start;
 	unsigned long end;
@@ -850,6 +853,8 @@ static int devmem_svm_range_serve(struct devmem_vm *vm, struct devmem_range *ran
 		devmem_svm_range_remove(vm, range);
 		return -EAGAIN;
 	}
+	if (req->fault)
+		devmem_fault_cover(req->fault, req->start, req->end);
 	if (devmem_svm_range_satisfies(vm, range, req))
 		return -EALREADY;
 
@@ -953,6 +958,7 @@ static int devmem_svm_serve(struct devmem_vm *vm, struct devmem_svm_request *req
 /**
  * devmem_svm_fault() - serve a GPU fault
  * @vm: the VM
+ * @fault: is told by devmem_fault_cover() what is being served
  * @va: virtual address of the access
  * @access: GPU_ACCESS_*
  *
@@ -964,9 +970,10 @@ static int devmem_svm_serve(struct devmem_vm *vm, struct devmem_svm_request *req
  * memory of some other kind), -EACCES (atomics are ruled out), -ENOMEM, -ENOSPC,
  * -EAGAIN (kept changing), -ECANCELED (the VM is banned).
  */
-int devmem_svm_fault(struct devmem_vm *vm, u64 va, u8 access)
+int devmem_svm_fault(struct devmem_vm *vm, struct devmem_fault *fault, u64 va, u8 access)
 {
 	struct devmem_svm_request req = {
+		.fault = fault,
 		.va = va,
 		.end = devmem_svm_end(vm),
 		.write = access == GPU_ACCESS_WRITE || access == GPU_ACCESS_ATOMIC,
@@ -1221,7 +1228,8 @@ out:
  *
  * Context: process context.
  *
- * Return: 0, -ESRCH when the process has exited, -EBUSY, -EFAULT, -ENOMEM.
+ * Return: 0, -ESRCH when the process has exited, -ENODEV when the device has gone,
+ * -EINTR when the thread is killed, -EBUSY, -EFAULT, -ENOMEM.
  */
 int devmem_svm_residency(struct devmem_vm *vm, unsigned long start,
 			 unsigned long npages, u8 __user *out)
@@ -1229,7 +1237,7 @@ int devmem_svm_residency(struct devmem_vm *vm, unsigned long start,
 	struct hmm_range range = { .dev_private_owner = vm->dm->peer.owner };
 	unsigned long done, n;
 	u8 *state = NULL;
-	int err = -ENOMEM;
+	int idx, err = -ENOMEM;
 
 	if (!mmget_not_zero(vm->svm.mm))
 		return -ESRCH;
@@ -1249,10 +1257,12 @@ int devmem_svm_residency(struct devmem_vm *vm, unsigned long start,
 			break;
 		}
 		err = devmem_svm_residency_batch(vm, &range, state);
+		drm_dev_exit(idx);
 		if (!err && copy_to_user(out + done, state, n))
 			err = -EFAULT;
-		if (!err && signal_pending(current))
-			err = -ERESTARTSYS;
+		/* One that goes on afterwards would have to start at the beginning. */
+		if (!err && fatal_signal_pending(current))
+			err = -EINTR;
 	}
 out:
 	kfree(state);

@@ -62,7 +62,7 @@ void devmem_svm_range_unmap(struct devmem_vm *vm, struct devmem_range *range);
 int devmem_svm_init(struct devmem_vm *vm);
 void devmem_svm_unmap_all(struct devmem_vm *vm);
 void devmem_svm_fini(struct devmem_vm *vm);
-int devmem_svm_fault(struct devmem_vm *vm, u64 va, u8 access);
+int devmem_svm_fault(struct devmem_vm *vm, struct devmem_fault *fault, u64 va, u8 access);
 int devmem_svm_prefetch(struct devmem_vm *vm, unsigned long *start, unsigned long end,
 			bool preferred, bool write, unsigned long deadline);
 int devmem_svm_settle(struct devmem_vm *vm, unsigned long start, unsigned long end,

@@ -14,6 +14,9 @@
 /* Longest range that one residency query looks at, in bytes */
 #define DEVMEM_VM_RESIDENCY_MAX	SZ_1G
 
+/* VMs that a process can have destroyed and that live on */
+#define DEVMEM_VM_MAX_DESTROYED	32
+
 /*
  * Part a VM from the hardware, if that was not done before. No queue runs on it
  * and none of its faults is served.
@@ -98,6 +101,31 @@ struct devmem_vm *devmem_vm_find(struct devmem_device *dm, u32 vmid)
 }
 
 /**
+ * devmem_vm_count() - what all VMs of a process hold together
+ * @dm: the device
+ * @mm: memory of the process
+ * @count: where to
+ *
+ * Context: the lock of &devmem_device.vms held.
+ */
+void devmem_vm_count(struct devmem_device *dm, const struct mm_struct *mm,
+		     struct devmem_vm_count *count)
+{
+	struct devmem_vm *vm;
+	unsigned long vmid;
+
+	lockdep_assert_held(&dm->vms.xa_lock);
+	*count = (struct devmem_vm_count){};
+	xa_for_each(&dm->vms, vmid, vm) {
+		if (vm->svm.mm != mm)
+			continue;
+		count->destroyed += READ_ONCE(vm->prefetch.closed);
+		count->prefetches += vm->prefetch.count;
+		count->orphans += atomic_read(&vm->orphans);
+	}
+}
+
+/**
  * devmem_vm_lookup() - the VM of a handle
  * @df: open file
  * @vm_id: handle
@@ -134,10 +162,14 @@ void devmem_vm_unplug(struct devmem_device *dm)
 	unsigned long vmid;
 
 	mutex_lock(&dm->vms_lock);
-	xa_for_each(&dm->vms, vmid, vm) {
+	xa_for_each(&dm->vms, vmid, vm)
 		devmem_prefetch_cancel_all(vm);
+	mutex_unlock(&dm->vms_lock);
+
+	devmem_pm_drain(dm);
+	mutex_lock(&dm->vms_lock);
+	xa_for_each(&dm->vms, vmid, vm)
 		devmem_vm_detach(vm);
-	}
 	mutex_unlock(&dm->vms_lock);
 
 	/* Outside of the lock: a worker may drop the last reference. */
@@ -200,11 +232,24 @@ int devmem_vm_check_range(struct devmem_vm *vm, u64 addr, u64 length)
 	return addr >= limit || length > limit - addr ? -EINVAL : 0;
 }
 
+/* A process is not to take all VMIDs by destroying VMs in which something is stuck. */
+static bool devmem_vm_has_too_many(struct devmem_device *dm)
+{
+	struct devmem_vm_count count;
+
+	xa_lock(&dm->vms);
+	devmem_vm_count(dm, current->mm, &count);
+	xa_unlock(&dm->vms);
+	return count.destroyed >= DEVMEM_VM_MAX_DESTROYED;
+}
+
 static struct devmem_vm *devmem_vm_create(struct devmem_device *dm, u32 flags)
 {
 	struct devmem_vm *vm;
 	int err;
 
+	if (devmem_vm_has_too_many(dm))
+		return ERR_PTR(-EBUSY);
 	vm = kzalloc_obj(*vm);
 	if (!vm)
 		return ERR_PTR(-ENOMEM);
@@ -371,19 +416,17 @@ int devmem_vm_residency_ioctl(struct drm_device *drm, void *data,
 {
 	struct drm_devmem_query_residency *args = data;
 	struct devmem_vm *vm;
-	int idx, err;
+	int err;
 
 	if (args->flags || !args->length ||
 	    !PAGE_ALIGNED(args->addr | args->length))
 		return -EINVAL;
-
-	/* It looks into the page table of the GPU. */
-	if (!drm_dev_enter(drm, &idx))
+	if (drm_dev_is_unplugged(drm))
 		return -ENODEV;
-	err = -ENOENT;
+
 	vm = devmem_vm_lookup(file->driver_priv, args->vm_id);
 	if (!vm)
-		goto out;
+		return -ENOENT;
 
 	err = devmem_vm_check_range(vm, args->addr, args->length);
 	if (!err && args->length > DEVMEM_VM_RESIDENCY_MAX)
@@ -392,8 +435,6 @@ int devmem_vm_residency_ioctl(struct drm_device *drm, void *data,
 		err = devmem_svm_residency(vm, args->addr, args->length >> PAGE_SHIFT,
 					   u64_to_user_ptr(args->data));
 	devmem_vm_put(vm);
-out:
-	drm_dev_exit(idx);
 	return err;
 }
 

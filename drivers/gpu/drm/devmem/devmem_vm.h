@@ -66,11 +66,28 @@ struct devmem_vm {
 	struct devmem_access access;
 	/** @report: faults that failed. */
 	struct devmem_report report;
+	/** @orphans: faults of queues that are gone, still being served. */
+	atomic_t orphans;
 	/**
 	 * @banned: a fault failed, and nothing goes on; set under @ranges_lock and the
 	 * notifier lock, never reset.
 	 */
 	bool banned;
+};
+
+/**
+ * struct devmem_vm_count - what all VMs of a process hold together
+ *
+ * Whichever file they are of. A VM that has lost its handle lives on while a fault or
+ * a prefetch is stuck in it, in memory that userfaultfd does not serve.
+ */
+struct devmem_vm_count {
+	/** @destroyed: VMs that have lost their handle. */
+	unsigned int destroyed;
+	/** @prefetches: prefetches that have not ended. */
+	unsigned int prefetches;
+	/** @orphans: faults of queues that are gone, still being served. */
+	unsigned int orphans;
 };
 
 int devmem_vm_create_ioctl(struct drm_device *drm, void *data,
@@ -84,6 +101,8 @@ int devmem_vm_stats_ioctl(struct drm_device *drm, void *data,
 struct devmem_vm *devmem_vm_get(struct devmem_vm *vm);
 struct devmem_vm *devmem_vm_lookup(struct devmem_file *df, u32 vm_id);
 struct devmem_vm *devmem_vm_find(struct devmem_device *dm, u32 vmid);
+void devmem_vm_count(struct devmem_device *dm, const struct mm_struct *mm,
+		     struct devmem_vm_count *count);
 int devmem_vm_check_range(struct devmem_vm *vm, u64 addr, u64 length);
 void devmem_vm_put(struct devmem_vm *vm);
 void devmem_vm_unplug(struct devmem_device *dm);
