@@ -270,7 +270,7 @@ struct drm_devmem_sync {
 	__u32 handle;
 	/** @pad: must be zero. */
 	__u32 pad;
-	/** @addr: user fence: virtual address, aligned to eight bytes; else zero. */
+	/** @addr: user fence: virtual address, not zero, aligned to eight bytes; else zero. */
 	__u64 addr;
 	/** @value: timeline: the point, not zero; user fence: the value; binary: zero. */
 	__u64 value;
