@@ -42,10 +42,15 @@
  * A device can go at any moment, with files open, batches running and memory of
  * processes on it. In this order: nobody begins to use the hardware any more, and
  * those who do come to an end (drm_dev_unplug()); queues part from it, which ends
- * all batches and signals their fences; VMs part from it, with their translations
- * and page tables; memory of processes is brought back to system memory; the
- * hardware goes. What open files have left is memory of the driver alone. An MMU
- * notifier that comes later finds nothing mapped.
+ * all batches and signals their fences, and faults that are being served come to an
+ * end; prefetches are cancelled, and who else moves memory comes to an end
+ * (devmem_pm_drain()); VMs part from the hardware, with their translations and page
+ * tables; memory of processes is brought back to system memory; the hardware goes.
+ * What open files have left is memory of the driver alone. An MMU notifier that comes
+ * later finds nothing mapped.
+ *
+ * Who can wait for userspace is not within drm_dev_enter() meanwhile, which is the
+ * same SRCU for all DRM devices: the removal of any of them would wait, too.
  *
  * It takes as long as it takes to bring the memory back: a migration that somebody
  * holds up, by userfaultfd for example, holds up the removal, and so does memory
