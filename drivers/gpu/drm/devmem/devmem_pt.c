@@ -238,7 +238,7 @@ EXPORT_SYMBOL_IF_KUNIT(devmem_pt_prepare);
  * @va: virtual address, aligned to 4 KiB
  * @addr: VRAM or bus address, aligned to 4 KiB
  * @size: bytes, a multiple of 4 KiB
- * @flags: GPU_PTE_SYSTEM and GPU_PTE_WRITE, as needed
+ * @flags: GPU_PTE_SYSTEM, GPU_PTE_WRITE and GPU_PTE_NO_ATOMIC, as needed
  *
  * The range must be prepared and not mapped. A leaf of 2 MiB is used where @va
  * and @addr are aligned and @size allows.
