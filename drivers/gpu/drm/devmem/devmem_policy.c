@@ -88,7 +88,10 @@ EXPORT_SYMBOL_IF_KUNIT(devmem_policy_init);
  * devmem_policy_fini() - drop all attributes
  * @policy: the attributes
  *
- * Context: process context; waits for MMU notifiers.
+ * A peer that they named and nobody else uses is emptied: devmem_vram_unuse().
+ *
+ * Context: process context, outside of the locks of the driver; waits for MMU
+ * notifiers, and evicts memory.
  */
 void devmem_policy_fini(struct devmem_policy *policy)
 {
