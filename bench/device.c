@@ -30,17 +30,30 @@ static unsigned int round_nr;
 /* What the device reads from memory goes here. */
 static char buffer[SIZE];
 
+enum work { ROUND_TRIP, TO_DEVICE, TO_SYSTEM, CPU_FAULT, READ, COPY, SNAPSHOT, FORK, MPROTECT,
+	    MUNMAP, NR_WORKS };
+
+/**
+ * struct kind - memory that is worked with
+ * @name: of what the counts are for
+ * @advice: for madvise()
+ * @page: bytes of its pages
+ * @unit: bytes that a count is for
+ * @call: bytes that the device is told to work with at a time
+ * @works: what is done with it, the first of enum work
+ */
 static const struct kind {
 	const char *name;
 	int advice;
 	size_t page;
+	size_t unit;
+	size_t call;
+	unsigned int works;
 } kinds[] = {
-	{ "4k", MADV_NOHUGEPAGE, PAGE },
-	{ "2m", MADV_HUGEPAGE, HUGE_PAGE },
+	{ "4k", MADV_NOHUGEPAGE, PAGE, PAGE, SIZE, NR_WORKS },
+	{ "64k", MADV_NOHUGEPAGE, PAGE, KIB(64), KIB(64), COPY + 1 },
+	{ "2m", MADV_HUGEPAGE, HUGE_PAGE, HUGE_PAGE, SIZE, NR_WORKS },
 };
-
-enum work { ROUND_TRIP, TO_DEVICE, TO_SYSTEM, CPU_FAULT, READ, SNAPSHOT, FORK, MPROTECT, MUNMAP,
-	    COPY, NR_WORKS };
 
 static const char *const works[NR_WORKS] = {
 	[ROUND_TRIP] = "round-trip",
@@ -48,28 +61,31 @@ static const char *const works[NR_WORKS] = {
 	[TO_SYSTEM] = "to-system",
 	[CPU_FAULT] = "cpu-fault",
 	[READ] = "device-read",
+	[COPY] = "plain-copy",
 	[SNAPSHOT] = "snapshot",
 	[FORK] = "fork",
 	[MPROTECT] = "mprotect",
 	[MUNMAP] = "munmap",
-	[COPY] = "plain-copy",
 };
 
-/* Have the device do something with all of the memory: it has to say @count. */
-static void command(unsigned long request, const char *what, char *mem, size_t count)
+/* Have the device do something with all of the memory, which it counts in @page bytes. */
+static void command(unsigned long request, const char *what, char *mem, const struct kind *kind,
+		    size_t page)
 {
-	struct hmm_dmirror_cmd cmd = {
-		.addr = (uintptr_t)mem,
-		.ptr = (uintptr_t)buffer,
-		.npages = SIZE / PAGE,
-	};
+	for (size_t i = 0; i < SIZE; i += kind->call) {
+		struct hmm_dmirror_cmd cmd = {
+			.addr = (uintptr_t)mem + i,
+			.ptr = (uintptr_t)buffer + i,
+			.npages = kind->call / PAGE,
+		};
 
-	if (ioctl(device, request, &cmd))
-		die(what);
-	if (cmd.cpages != count) {
-		fprintf(stderr, "%s: %llu of %zu pages\n", what, (unsigned long long)cmd.cpages,
-			count);
-		exit(1);
+		if (ioctl(device, request, &cmd))
+			die(what);
+		if (cmd.cpages != kind->call / page) {
+			fprintf(stderr, "%s: %llu of %zu pages\n", what,
+				(unsigned long long)cmd.cpages, kind->call / page);
+			exit(1);
+		}
 	}
 }
 
@@ -102,26 +118,26 @@ static void copy(char *mem)
 	}
 }
 
-static void to_device(char *mem)
+static void to_device(char *mem, const struct kind *kind)
 {
-	command(HMM_DMIRROR_MIGRATE_TO_DEV, "migration to the device", mem, SIZE / PAGE);
+	command(HMM_DMIRROR_MIGRATE_TO_DEV, "migration to the device", mem, kind, PAGE);
 }
 
 /* On the way back test_hmm counts folios. */
 static void to_system(char *mem, const struct kind *kind)
 {
-	command(HMM_DMIRROR_MIGRATE_TO_SYS, "migration to the system", mem, SIZE / kind->page);
+	command(HMM_DMIRROR_MIGRATE_TO_SYS, "migration to the system", mem, kind, kind->page);
 }
 
 static void do_work(enum work work, const struct kind *kind, char *mem)
 {
 	switch (work) {
 	case ROUND_TRIP:
-		to_device(mem);
+		to_device(mem, kind);
 		to_system(mem, kind);
 		break;
 	case TO_DEVICE:
-		to_device(mem);
+		to_device(mem, kind);
 		break;
 	case TO_SYSTEM:
 		to_system(mem, kind);
@@ -130,10 +146,10 @@ static void do_work(enum work work, const struct kind *kind, char *mem)
 		touch(mem, SIZE, kind->page);
 		break;
 	case READ:
-		command(HMM_DMIRROR_READ, "read by the device", mem, SIZE / PAGE);
+		command(HMM_DMIRROR_READ, "read by the device", mem, kind, PAGE);
 		break;
 	case SNAPSHOT:
-		command(HMM_DMIRROR_SNAPSHOT, "snapshot", mem, SIZE / PAGE);
+		command(HMM_DMIRROR_SNAPSHOT, "snapshot", mem, kind, PAGE);
 		break;
 	case FORK:
 		fork_once();
@@ -164,12 +180,12 @@ static void bench(enum work work, const struct kind *kind)
 
 	touch(mem, SIZE, PAGE);
 	if (work != ROUND_TRIP && work != TO_DEVICE && work != COPY)
-		to_device(mem);
+		to_device(mem, kind);
 
 	snprintf(name, sizeof(names[0][0]), "%s-%s", works[work], kind->name);
 	start = instructions();
 	do_work(work, kind, mem);
-	record(name, round_nr, SIZE / kind->page, instructions() - start);
+	record(name, round_nr, SIZE / kind->unit, instructions() - start);
 	if (work != MUNMAP && munmap(mem, SIZE))
 		die("munmap");
 }
@@ -184,10 +200,10 @@ int main(void)
 
 	for (round_nr = 0; round_nr < ROUNDS; round_nr++) {
 		for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-			for (enum work work = 0; work < NR_WORKS; work++)
+			for (enum work work = 0; work < kinds[i].works; work++)
 				bench(work, &kinds[i]);
 			/* Takes more now and then: try it more often to find the least. */
-			for (unsigned int more = 0; more < 3; more++)
+			for (unsigned int more = 0; kinds[i].works > MUNMAP && more < 3; more++)
 				bench(MUNMAP, &kinds[i]);
 		}
 	}
