@@ -24,17 +24,21 @@ help:
 #:
 #: Parts of check:
 #:   make check-gpu       the device model in user space: unit tests, fuzzing
-#:   make check-kunit     KUnit suites of the driver
+#:   make check-kunit     KUnit suites of the driver, of device-private pages and of
+#:                        their struct pages on demand
 #:   make check-hmm       the kernel's hmm-tests, plain and tight guest
 #:   make check-igt       IGT tests of devmem, and the generic ones
-#:   make check-bat       the short list of IGT tests, for a first look
 #:   make check-spans     device memory takes no physical addresses
-#:   make check-scale     1 and 16 TiB of device memory in a guest with 2 GiB of RAM,
-#:                        and the short list of IGT tests on a device of 1 TiB
+#:   make check-scale     1 and 16 TiB of device memory in a guest with 2 GiB of RAM;
+#:                        also, not in check, the short list of IGT tests on a device
+#:                        of 1 TiB
 #:   make check-selftest  tests of the scripts
 #:   make lint            checkpatch, sparse, W=1, kernel-doc
+#: and svm_demo and sleep of the whole guest, once check has built what these need:
+#:   scripts/check demo   scripts/check suspend
 #:
 #: More:
+#:   make check-bat       the short list of IGT tests, for a first look
 #:   make check-stock     IGT on Debian's kernel; what fails there is known
 #:   make check-debug     IGT, KUnit and hmm-tests under KASAN, lockdep, kmemleak
 #:   make check-ports     what the series touches, compiled for each architecture
