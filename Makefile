@@ -59,7 +59,8 @@ help:
 #:   make series          write the commits of build/linux back to patches/
 #:   make kernel          build kernel and modules (FLAVOUR=base, debug, ...)
 #:   make modules         the same; only what changed is compiled
-#:   make clean           remove what was built, keep what was downloaded
+#:   make clean           remove what was built; keep what was downloaded, and what
+#:                        bisect-check has found to pass
 #:   make distclean       remove build/ (refused while build/linux holds work)
 #:
 #: Variables: KSRC=DIR or KERNEL_TARBALL=FILE take another kernel, ACCEL= sets
