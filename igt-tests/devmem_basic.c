@@ -919,15 +919,6 @@ static void check_state_is(int fd, const char *line)
 	igt_assert_f(strstr(text, line), "no '%s' in:\n%s", line, text);
 }
 
-static bool in_system(const void *p, size_t size)
-{
-	return igt_devmem_pages_are(&d, p, size,
-				    DRM_DEVMEM_RESIDENCY_LOCATION |
-				    DRM_DEVMEM_RESIDENCY_GPU_MAPPED,
-				    DRM_DEVMEM_LOCATION_SYSTEM |
-				    DRM_DEVMEM_RESIDENCY_GPU_MAPPED);
-}
-
 /* All kinds of access, a fork and an unmap, in system memory. */
 static void use_system_memory(void)
 {
@@ -940,7 +931,7 @@ static void use_system_memory(void)
 	igt_devmem_fill(&d.batch, p, PATTERN, 8, size);
 	igt_devmem_atomic(&d.batch, DRM_DEVMEM_ATOMIC_ADD, 0, p, 1, 8);
 	igt_devmem_run(&d);
-	igt_assert(in_system(p, size));
+	igt_assert(igt_devmem_in_place(&d, p, size));
 	igt_assert_eq_u64(p[0], PATTERN + 1);
 	igt_devmem_expect_words(p + 1, PATTERN, size - 8);
 
@@ -955,7 +946,7 @@ static void use_system_memory(void)
 	igt_devmem_load(&d.batch, 1, p, 8);
 	igt_assert_eq(__igt_devmem_run(&d), DRM_DEVMEM_ERROR_FAULT);
 	igt_assert_eq_u64(igt_devmem_peek(&d, p + PAGE / 8), PATTERN);
-	igt_assert(in_system(p + PAGE / 8, PAGE));
+	igt_assert(igt_devmem_in_place(&d, p + PAGE / 8, PAGE));
 
 	stats = igt_devmem_stats(d.fd, d.vm);
 	igt_assert_eq_u64(stats.to_device_bytes, 0);

@@ -92,16 +92,6 @@ IGT_TEST_DESCRIPTION("What the GPU does with each kind of memory a process can h
 
 static struct igt_devmem d;
 
-/* Used by the GPU where it is: in system memory, with a translation. */
-static bool in_place(const void *addr, size_t size)
-{
-	return igt_devmem_pages_are(&d, addr, size,
-				    DRM_DEVMEM_RESIDENCY_LOCATION |
-				    DRM_DEVMEM_RESIDENCY_GPU_MAPPED,
-				    DRM_DEVMEM_LOCATION_SYSTEM |
-				    DRM_DEVMEM_RESIDENCY_GPU_MAPPED);
-}
-
 static void gpu_fill(void *addr, uint64_t value, size_t size)
 {
 	igt_devmem_fill(&d.batch, addr, value, 8, size);
@@ -147,11 +137,11 @@ static void test_shmem(void)
 	p[0] = 1;
 	igt_assert_eq_u64(igt_devmem_peek(&d, p), 1);
 	gpu_fill(p, PATTERN, size);
-	igt_assert(in_place(p, size));
+	igt_assert(igt_devmem_in_place(&d, p, size));
 	igt_devmem_expect_words(p, PATTERN, size);
 	p[1] = 2;
 	igt_assert_eq_u64(igt_devmem_peek(&d, p + 1), 2);
-	igt_assert(in_place(p, size));
+	igt_assert(igt_devmem_in_place(&d, p, size));
 
 	after = igt_devmem_stats(d.fd, d.vm);
 	igt_assert_eq_u64(after.to_device_bytes, before.to_device_bytes);
@@ -176,7 +166,7 @@ static void test_memfd(void)
 
 	igt_assert(mmap(p, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == p);
 	gpu_fill(p, PATTERN, size);
-	igt_assert(in_place(p, size));
+	igt_assert(igt_devmem_in_place(&d, p, size));
 	igt_assert_eq(pread(fd, &word, 8, size - 8), 8);
 	igt_assert_eq_u64(word, PATTERN);
 
@@ -235,7 +225,7 @@ static void test_program_text(void)
 
 	igt_devmem_copy(&d.batch, copy, (void *)page, PAGE);
 	igt_devmem_run(&d);
-	igt_assert(in_place((void *)page, PAGE));
+	igt_assert(igt_devmem_in_place(&d, (void *)page, PAGE));
 	igt_assert(!memcmp(copy, (void *)page, PAGE));
 
 	igt_devmem_store(&d.batch, (void *)page, 0, 8);
@@ -257,7 +247,7 @@ static void test_hugetlb(void)
 	p[0] = 1;
 	igt_assert_eq_u64(igt_devmem_peek(&d, p), 1);
 	gpu_fill(p, PATTERN, size);
-	igt_assert(in_place(p, size));
+	igt_assert(igt_devmem_in_place(&d, p, size));
 	igt_assert(igt_devmem_pages_are(&d, p, size, DRM_DEVMEM_RESIDENCY_LARGE,
 					DRM_DEVMEM_RESIDENCY_LARGE));
 	igt_devmem_expect_words(p, PATTERN, size);
@@ -275,11 +265,11 @@ static void test_no_migrate(void)
 	igt_devmem_init(&d, d.fd, DRM_DEVMEM_VM_NO_MIGRATE);
 	memset(p, 0, size / 2);
 	gpu_fill(p, PATTERN, size);
-	igt_assert(in_place(p, size));
+	igt_assert(igt_devmem_in_place(&d, p, size));
 	igt_devmem_expect_words(p, PATTERN, size);
 	p[5] = 6;
 	igt_assert_eq_u64(igt_devmem_peek(&d, p + 5), 6);
-	igt_assert(in_place(p, size));
+	igt_assert(igt_devmem_in_place(&d, p, size));
 	stats = igt_devmem_stats(d.fd, d.vm);
 	igt_assert_eq_u64(stats.to_device_bytes, 0);
 	igt_assert_eq_u64(stats.to_device_failed, 0);
@@ -379,7 +369,7 @@ static void test_swap_dirty(void)
 		igt_assert_eq_u64(p[i], 0x0101010101010101ull);
 
 	gpu_fill(p, PATTERN, size);
-	igt_assert(in_place(p, size));
+	igt_assert(igt_devmem_in_place(&d, p, size));
 	igt_devmem_swap_out(&d, p, size);
 	igt_devmem_expect_words(p, PATTERN, size);
 	igt_devmem_fini(&d);
@@ -398,7 +388,7 @@ static void test_free_dirty(void)
 	memset(p, 1, size);
 	igt_assert_eq(madvise(p, size, MADV_FREE), 0);
 	gpu_fill(p, PATTERN, size);
-	igt_assert(in_place(p, size));
+	igt_assert(igt_devmem_in_place(&d, p, size));
 	igt_devmem_swap_out(&d, p, size);
 	igt_devmem_expect_words(p, PATTERN, size);
 	igt_devmem_fini(&d);
@@ -492,9 +482,9 @@ static void test_mixed_chunk(void)
 			MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == p + 3 * part);
 	gpu_fill(p + 8, PATTERN, size - 16);
 	igt_assert(igt_devmem_location_is(&d, p, part, DRM_DEVMEM_LOCATION_DEVICE));
-	igt_assert(in_place(p + part, part));
+	igt_assert(igt_devmem_in_place(&d, p + part, part));
 	igt_assert(igt_devmem_location_is(&d, p + 2 * part, part, DRM_DEVMEM_LOCATION_DEVICE));
-	igt_assert(in_place(p + 3 * part, part));
+	igt_assert(igt_devmem_in_place(&d, p + 3 * part, part));
 	igt_devmem_expect_words(p, 0, 8);
 	igt_devmem_expect_words(p + 8, PATTERN, size - 16);
 	igt_devmem_expect_words(p + size - 8, 0, 8);
@@ -512,9 +502,9 @@ static void test_device_coherent(void)
 	igt_devmem_coherent_take(coherent, p, size);
 
 	igt_assert_eq_u64(igt_devmem_peek(&d, p), 0x5a5a5a5a5a5a5a5a);
-	igt_assert(in_place(p, PAGE));
+	igt_assert(igt_devmem_in_place(&d, p, PAGE));
 	gpu_fill(p, PATTERN, size);
-	igt_assert(in_place(p, size));
+	igt_assert(igt_devmem_in_place(&d, p, size));
 	igt_devmem_expect_words(p, PATTERN, size);
 
 	igt_devmem_anon_free(p, size);

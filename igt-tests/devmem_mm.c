@@ -221,15 +221,6 @@ IGT_TEST_DESCRIPTION("What the kernel's memory management does to memory on the 
 
 static struct igt_devmem d;
 
-static bool in_place(const void *addr, size_t size)
-{
-	return igt_devmem_pages_are(&d, addr, size,
-				    DRM_DEVMEM_RESIDENCY_LOCATION |
-				    DRM_DEVMEM_RESIDENCY_GPU_MAPPED,
-				    DRM_DEVMEM_LOCATION_SYSTEM |
-				    DRM_DEVMEM_RESIDENCY_GPU_MAPPED);
-}
-
 static bool on_device(const void *addr, size_t size)
 {
 	return igt_devmem_location_is(&d, addr, size, DRM_DEVMEM_LOCATION_DEVICE);
@@ -373,7 +364,7 @@ static void test_advice_remove(void)
 
 	igt_devmem_fill(&d.batch, p, PATTERN, 8, SIZE);
 	igt_devmem_run(&d);
-	igt_assert(in_place(p, SIZE));
+	igt_assert(igt_devmem_in_place(&d, p, SIZE));
 	igt_assert_eq(madvise(p, SIZE / 2, MADV_REMOVE), 0);
 	igt_assert_eq_u64(igt_devmem_peek(&d, p), 0);
 	igt_assert_eq_u64(igt_devmem_peek(&d, p + SIZE / 16), PATTERN);
@@ -1143,7 +1134,7 @@ static void test_pin_longterm(void)
 	igt_assert(in_system(p, SIZE));
 	igt_devmem_fill(&d.batch, p, 3, 8, SIZE);
 	igt_devmem_run(&d);
-	igt_assert(in_place(p, SIZE));
+	igt_assert(igt_devmem_in_place(&d, p, SIZE));
 	/* Who pinned the pages sees what the GPU wrote: they are still the same. */
 	igt_assert_eq(ioctl(fd, PIN_LONGTERM_TEST_READ, &dest), 0);
 	igt_devmem_expect_words(copy, 3, SIZE);
@@ -1271,7 +1262,7 @@ static void test_io_uring(void)
 	igt_assert(in_system(p, SIZE));
 	igt_devmem_fill(&d.batch, p, 3, 8, SIZE);
 	igt_devmem_run(&d);
-	igt_assert(in_place(p, SIZE));
+	igt_assert(igt_devmem_in_place(&d, p, SIZE));
 
 	/* What the GPU wrote goes to the file, and what is in a file to the GPU. */
 	transfer(&r, IORING_OP_WRITE_FIXED, file, p, SIZE);
@@ -1465,7 +1456,7 @@ static void test_dax(void)
 
 	igt_devmem_fill(&d.batch, p, PATTERN, 8, 2 * MIB);
 	igt_devmem_run(&d);
-	igt_assert(in_place(p, 2 * MIB));
+	igt_assert(igt_devmem_in_place(&d, p, 2 * MIB));
 	igt_devmem_expect_words(p, PATTERN, 2 * MIB);
 	p[5] = 6;
 	igt_assert_eq_u64(igt_devmem_peek(&d, p + 5), 6);
@@ -1844,7 +1835,7 @@ static void test_hugetlb_shared(void)
 		igt_assert_eq_u64(igt_devmem_peek(&d, p), 1);
 		igt_devmem_fill(&d.batch, p, PATTERN, 8, size);
 		igt_devmem_run(&d);
-		igt_assert(in_place(p, size));
+		igt_assert(igt_devmem_in_place(&d, p, size));
 	}
 	igt_waitchildren();
 	igt_assert_eq_u64(igt_devmem_peek(&d, p + size / 8 - 1), PATTERN);

@@ -227,14 +227,6 @@ static void fill_by(struct igt_devmem *d, void *p, uint64_t value, size_t size)
 	igt_devmem_run(d);
 }
 
-static void cpu_fill(uint64_t *p, uint64_t value, size_t size)
-{
-	size_t i;
-
-	for (i = 0; i < size / sizeof(*p); i++)
-		p[i] = value;
-}
-
 static void test_groups(void)
 {
 	uint64_t number[DEVICES];
@@ -454,7 +446,7 @@ static void test_preferred(void)
 	const size_t size = 4 * MIB;
 	uint64_t *p = igt_devmem_anon_alloc(size);
 
-	cpu_fill(p, VALUE, size);
+	igt_devmem_cpu_fill(p, VALUE, size);
 	prefer(&dev[1], p, size, 0);
 	expect_by(&dev[1], p, VALUE, size);
 	igt_assert(igt_devmem_location_is(&dev[1], p, size, PEER));
@@ -519,7 +511,7 @@ static void test_prefetch_preferred(void)
 	const size_t size = 4 * MIB;
 	uint64_t *p = igt_devmem_anon_alloc(size), faults;
 
-	cpu_fill(p, VALUE, size);
+	igt_devmem_cpu_fill(p, VALUE, size);
 	igt_devmem_peek(&dev[1], dev[1].result);
 	prefer(&dev[1], p, size, 0);
 	igt_assert_eq_u64(igt_devmem_prefetch(&dev[1], p, size, NONE,
@@ -546,7 +538,7 @@ static void test_prefetch_each_its_own(void)
 	uint64_t *p = igt_devmem_anon_alloc(size);
 	const size_t step = part / sizeof(*p);
 
-	cpu_fill(p, VALUE, size);
+	igt_devmem_cpu_fill(p, VALUE, size);
 	prefer(&dev[1], p, part, 0);
 	igt_devmem_madvise(dev[1].fd, dev[1].vm, p + step, part, DRM_DEVMEM_ATTR_PREFERRED,
 			   DRM_DEVMEM_PREFERRED_SYSTEM);
@@ -580,13 +572,13 @@ static void scatter(uint64_t *p, size_t part)
 	const size_t step = part / sizeof(*p);
 	int i;
 
-	cpu_fill(p, 0, 4 * part);
+	igt_devmem_cpu_fill(p, 0, 4 * part);
 	for (i = 0; i < DEVICES; i++) {
 		igt_assert_eq_u64(igt_devmem_prefetch(&dev[i], p + i * step, part, DEVICE,
 						      DRM_DEVMEM_PREFETCH_WRITE), part);
 		igt_devmem_set(&dev[i], p + i * step, VALUE, part);
 	}
-	cpu_fill(p + 3 * step, VALUE, part);
+	igt_devmem_cpu_fill(p + 3 * step, VALUE, part);
 	for (i = 0; i < DEVICES; i++)
 		igt_assert(igt_devmem_location_is(&dev[i], p + i * step, part, DEVICE));
 }
@@ -636,7 +628,7 @@ static void mix_all(void *p, int coherent)
 
 	igt_assert_eq(madvise(p, 2 * MIB, MADV_NOHUGEPAGE), 0);
 	for (kind = OWN; kind <= IN_RAM; kind++)
-		cpu_fill((uint64_t *)part(p, kind), VALUE + kind, KIND_PART);
+		igt_devmem_cpu_fill(part(p, kind), VALUE + kind, KIND_PART);
 	igt_devmem_expect_words(part(p, ZERO), 0, KIND_PART);
 	igt_devmem_swap_out(&dev[0], part(p, SWAPPED), KIND_PART);
 	igt_devmem_coherent_take(coherent, part(p, COHERENT), KIND_PART);
@@ -664,7 +656,7 @@ static void test_mixed_all(void)
 	igt_devmem_require_swap();
 	igt_assert(mmap(p + 2 * MIB, 2 * MIB, PROT_READ | PROT_WRITE,
 			MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == p + 2 * MIB);
-	cpu_fill((uint64_t *)(p + 2 * MIB), ~VALUE, 2 * MIB);
+	igt_devmem_cpu_fill(p + 2 * MIB, ~VALUE, 2 * MIB);
 	mix_all(p, coherent);
 
 	igt_devmem_init(&user, dev[0].fd, DRM_DEVMEM_VM_NO_MIGRATE);
@@ -829,8 +821,8 @@ static void test_copy(enum mode mode)
 	int round;
 
 	for (round = 1; round <= 2; round++) {
-		cpu_fill(src, VALUE * round, size);
-		cpu_fill(dst, 0, size);
+		igt_devmem_cpu_fill(src, VALUE * round, size);
+		igt_devmem_cpu_fill(dst, 0, size);
 		prefer(&dev[0], src, size, 1);
 		prefer(&dev[0], dst, size, 2);
 		if (mode == BY_PREFETCH) {
@@ -879,7 +871,7 @@ static void test_evict(void)
 	const size_t size = 4 * MIB, more = 64 * MIB;
 	uint64_t *p = igt_devmem_anon_alloc(size), *q = igt_devmem_anon_alloc(more);
 
-	cpu_fill(p, VALUE, size);
+	igt_devmem_cpu_fill(p, VALUE, size);
 	prefer(&dev[1], p, size, 0);
 	fill_by(&dev[1], p, ~VALUE, size);
 	igt_assert(igt_devmem_location_is(&dev[1], p, size, PEER));

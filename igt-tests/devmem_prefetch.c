@@ -105,14 +105,6 @@ IGT_TEST_DESCRIPTION("Memory that is moved before anybody faults on it");
 
 static struct igt_devmem d;
 
-static void cpu_fill(uint64_t *p, uint64_t value, size_t size)
-{
-	size_t i;
-
-	for (i = 0; i < size / sizeof(*p); i++)
-		p[i] = value;
-}
-
 static uint64_t gpu_faults(void)
 {
 	return igt_devmem_stats(d.fd, d.vm).gpu_faults;
@@ -202,7 +194,7 @@ static void test_to_device(void)
 	uint64_t *p = igt_devmem_anon_alloc(size);
 	uint64_t faults;
 
-	cpu_fill(p, VALUE, size);
+	igt_devmem_cpu_fill(p, VALUE, size);
 	warm_up();
 	igt_assert_eq_u64(igt_devmem_prefetch(&d, p, size, DEVICE, 0), size);
 	igt_assert(igt_devmem_location_is(&d, p, size, DEVICE));
@@ -230,7 +222,7 @@ static void test_to_device_write(void)
 	const size_t size = 2 * MIB;
 	uint64_t *p = igt_devmem_anon_alloc(2 * size), faults;
 
-	cpu_fill(p, VALUE, 2 * size);
+	igt_devmem_cpu_fill(p, VALUE, 2 * size);
 	warm_up();
 	igt_assert_eq_u64(igt_devmem_prefetch(&d, p, size, DEVICE, WRITE), size);
 	igt_assert_eq_u64(igt_devmem_prefetch(&d, p + size / 8, size, DEVICE, 0), size);
@@ -252,7 +244,7 @@ static void test_write_read_only(void)
 	const size_t size = 2 * MIB;
 	uint64_t *p = igt_devmem_anon_alloc(size);
 
-	cpu_fill(p, VALUE, size);
+	igt_devmem_cpu_fill(p, VALUE, size);
 	igt_assert_eq(mprotect(p, size, PROT_READ), 0);
 	igt_assert_eq_u64(igt_devmem_prefetch(&d, p, size, DEVICE, WRITE), size);
 	igt_assert(igt_devmem_pages_are(&d, p, size, DRM_DEVMEM_RESIDENCY_GPU_MAPPED |
@@ -303,7 +295,7 @@ static void test_part(void)
 	const size_t size = 4 * MIB, part = 96 * 1024;
 	char *p = igt_devmem_anon_alloc(size);
 
-	cpu_fill((void *)p, VALUE, size);
+	igt_devmem_cpu_fill(p, VALUE, size);
 	igt_assert_eq_u64(igt_devmem_prefetch(&d, p + MIB, part, DEVICE, 0), part);
 	igt_assert(igt_devmem_location_is(&d, p, MIB, SYSTEM));
 	igt_assert(igt_devmem_location_is(&d, p + MIB, part, DEVICE));
@@ -317,7 +309,7 @@ static void test_holes(void)
 	const size_t size = 8 * MIB;
 	char *p = igt_devmem_anon_alloc(size);
 
-	cpu_fill((void *)p, VALUE, size);
+	igt_devmem_cpu_fill(p, VALUE, size);
 	igt_assert_eq(munmap(p + 2 * MIB, MIB), 0);
 	igt_assert_eq(mprotect(p + 4 * MIB, MIB, PROT_NONE), 0);
 	igt_assert(mmap(p + 6 * MIB, MIB, PROT_READ | PROT_WRITE,
@@ -343,7 +335,7 @@ static void test_twice(void)
 	const size_t size = 4 * MIB;
 	uint64_t *p = igt_devmem_anon_alloc(size), bytes;
 
-	cpu_fill(p, VALUE, size);
+	igt_devmem_cpu_fill(p, VALUE, size);
 	igt_assert_eq_u64(igt_devmem_prefetch(&d, p, size, DEVICE, 0), size);
 	bytes = igt_devmem_stats(d.fd, d.vm).to_device_bytes;
 	igt_assert_eq_u64(igt_devmem_prefetch(&d, p, size, DEVICE, 0), size);
@@ -363,7 +355,7 @@ static void test_in_place(void)
 	uint64_t *p = igt_devmem_anon_alloc(size);
 	int pipe_fds[2];
 
-	cpu_fill(p, VALUE, size);
+	igt_devmem_cpu_fill(p, VALUE, size);
 	igt_assert_eq(pipe(pipe_fds), 0);
 	igt_assert_eq(vmsplice(pipe_fds[1], &(struct iovec){ p, PAGE }, 1, 0), PAGE);
 	igt_assert_eq_u64(igt_devmem_peek(&d, p), VALUE);
@@ -387,7 +379,7 @@ static void test_no_migrate(void)
 
 	igt_devmem_init(&other, d.fd, DRM_DEVMEM_VM_NO_MIGRATE);
 	igt_devmem_peek(&other, other.result);
-	cpu_fill(p, VALUE, size);
+	igt_devmem_cpu_fill(p, VALUE, size);
 	igt_assert_eq_u64(igt_devmem_prefetch(&other, p, size, DEVICE, WRITE), 0);
 	faults = igt_devmem_stats(d.fd, other.vm).gpu_faults;
 	igt_devmem_poke(&other, p, 1);
@@ -440,7 +432,7 @@ static void test_wait_and_signal(void)
 	struct igt_devmem gate;
 	struct drm_devmem_sync syncs[2] = {};
 
-	cpu_fill(p, VALUE, size);
+	igt_devmem_cpu_fill(p, VALUE, size);
 	warm_up();
 	submit(d.vm, p, size, gate_close(&gate), result);
 	igt_assert(!igt_devmem_done(&d, 300 * 1000 * 1000));
@@ -647,7 +639,7 @@ static void test_limit_file(void)
 	};
 	int uffd = hold_up(held, 2 * MIB), fd = igt_devmem_open(), count, err;
 
-	cpu_fill(p, VALUE, 2 * MIB);
+	igt_devmem_cpu_fill(p, VALUE, 2 * MIB);
 	count = prefetch_all(fd, &args);
 	/* Another file is not held up. */
 	igt_assert_eq_u64(igt_devmem_prefetch(&d, p, 2 * MIB, DEVICE, 0), 2 * MIB);
@@ -715,7 +707,7 @@ static void test_close(void)
 	uint64_t *p = igt_devmem_anon_alloc(16 * MIB);
 	int i, fd;
 
-	cpu_fill(p, VALUE, 16 * MIB);
+	igt_devmem_cpu_fill(p, VALUE, 16 * MIB);
 	for (i = 0; i < 10; i++) {
 		struct drm_devmem_prefetch args = {
 			.addr = (uintptr_t)p, .length = 16 * MIB,

@@ -840,36 +840,6 @@ static void test_at_invalidate(const struct change *change)
 	free_memory();
 }
 
-/* The letter that /proc has for what a thread does: R if it runs, D if it waits for a page */
-static char thread_state(pid_t tid)
-{
-	char path[64], stat[128] = {};
-	const char *end;
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
-	fd = open(path, O_RDONLY);
-	igt_assert_fd(fd);
-	igt_assert_lt(0, read(fd, stat, sizeof(stat) - 1));
-	close(fd);
-	end = strrchr(stat, ')');
-	igt_assert(end && end[1] == ' ');
-	return end[2];
-}
-
-/* Nothing else than a page makes the threads here wait without being interruptible. */
-static bool waits_for_page(pid_t tid)
-{
-	int i;
-
-	for (i = 0; i < 1000; i++) {
-		if (thread_state(tid) == 'D')
-			return true;
-		usleep(10000);
-	}
-	return false;
-}
-
 /*
  * The first thread has locked the page and waits in the MMU notifier. The page table has
  * not changed, so that the other one comes to the same page and finds it locked.
@@ -890,7 +860,7 @@ static void test_cpu_waits(size_t size)
 	start_change(&first);
 	igt_assert(igt_devmem_stop_reached(stop, "invalidate"));
 	start_change(&second);
-	waits = waits_for_page(second.id);
+	waits = igt_devmem_thread_blocked(second.id, PAGE_FAULT);
 	igt_devmem_stop_clear(stop, "invalidate");
 	end_change(&first);
 	end_change(&second);

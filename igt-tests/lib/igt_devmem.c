@@ -486,6 +486,15 @@ uint64_t igt_devmem_prefetch(struct igt_devmem *d, const void *addr, size_t leng
 	return result->bytes;
 }
 
+void igt_devmem_cpu_fill(void *addr, uint64_t value, size_t size)
+{
+	uint64_t *word = addr;
+	size_t i;
+
+	for (i = 0; i < size / sizeof(*word); i++)
+		word[i] = value;
+}
+
 void igt_devmem_expect_words(const void *addr, uint64_t value, size_t size)
 {
 	const uint64_t *word = addr;
@@ -594,6 +603,15 @@ bool igt_devmem_location_is(struct igt_devmem *d, const void *addr, size_t lengt
 			    enum drm_devmem_location location)
 {
 	return igt_devmem_pages_are(d, addr, length, DRM_DEVMEM_RESIDENCY_LOCATION, location);
+}
+
+bool igt_devmem_in_place(struct igt_devmem *d, const void *addr, size_t length)
+{
+	return igt_devmem_pages_are(d, addr, length,
+				    DRM_DEVMEM_RESIDENCY_LOCATION |
+				    DRM_DEVMEM_RESIDENCY_GPU_MAPPED,
+				    DRM_DEVMEM_LOCATION_SYSTEM |
+				    DRM_DEVMEM_RESIDENCY_GPU_MAPPED);
 }
 
 size_t igt_devmem_count(struct igt_devmem *d, const void *addr, size_t length,
@@ -1006,14 +1024,6 @@ void igt_devmem_coherent_close(int device)
 {
 	close(device);
 	igt_assert_eq(igt_kmod_unload("test_hmm"), 0);
-}
-
-bool igt_devmem_has_module_param(const char *name)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), MODULE_PARAMETERS "/%s", name);
-	return !access(path, R_OK);
 }
 
 int igt_devmem_unload_once(void)

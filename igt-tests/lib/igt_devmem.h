@@ -150,6 +150,8 @@ void igt_devmem_set(struct igt_devmem *d, void *addr, uint64_t value, size_t siz
 uint64_t igt_devmem_prefetch(struct igt_devmem *d, const void *addr, size_t length,
 			     enum drm_devmem_location location, uint32_t flags);
 
+/* The CPU writes @value to all words of @size bytes. */
+void igt_devmem_cpu_fill(void *addr, uint64_t value, size_t size);
 /* The CPU reads @size bytes, all words of which have to be @value. */
 void igt_devmem_expect_words(const void *addr, uint64_t value, size_t size);
 
@@ -177,6 +179,8 @@ bool igt_devmem_pages_are(struct igt_devmem *d, const void *addr, size_t length,
 			  uint8_t value);
 bool igt_devmem_location_is(struct igt_devmem *d, const void *addr, size_t length,
 			    enum drm_devmem_location location);
+/* Used by the GPU where it is: in system memory, with a translation. */
+bool igt_devmem_in_place(struct igt_devmem *d, const void *addr, size_t length);
 /* How many pages of the range are at @location. */
 size_t igt_devmem_count(struct igt_devmem *d, const void *addr, size_t length,
 			enum drm_devmem_location location);
@@ -257,7 +261,6 @@ void igt_devmem_coherent_close(int device);
  * that it was found with come back by igt_devmem_restore() or when the test
  * exits. Nobody may have the device open.
  */
-bool igt_devmem_has_module_param(const char *name);
 int igt_devmem_unload_once(void);
 void igt_devmem_reload(const char *options);
 void igt_devmem_restore(void);
