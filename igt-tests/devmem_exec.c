@@ -1151,19 +1151,20 @@ static void test_destroy_busy(void)
 
 static void test_close_busy(void)
 {
+	uint64_t *shared = igt_devmem_shared_alloc(PAGE), *p = igt_devmem_anon_alloc(PAGE);
 	struct igt_devmem other;
 	int i;
 
 	for (i = 0; i < 3; i++) {
 		igt_devmem_init(&other, drm_reopen_driver(d.fd), 0);
-		igt_devmem_wait(&other.batch, &d.result[400], DRM_DEVMEM_COMPARE_NE,
-				d.result[400], 8);
-		igt_devmem_submit(&other);
-		usleep(20000);
+		igt_devmem_count_forever(&other, p, shared);
 		drm_close_driver(other.fd);
+		igt_devmem_expect_stopped(shared);
 	}
 	igt_devmem_poke(&d, d.result, 4);
 	igt_assert_eq_u64(d.result[0], 4);
+	igt_devmem_anon_free(p, PAGE);
+	igt_devmem_shared_free(shared, PAGE);
 }
 
 /*
@@ -1285,23 +1286,62 @@ static void test_hang_cancels(void)
 	igt_devmem_queue_destroy(d.fd, other);
 }
 
+#define GROUP		8
+
+/* Batches of which only the last one signals */
+static void submit_group(uint32_t syncobj)
+{
+	struct drm_devmem_sync sync = signals(syncobj);
+	unsigned int i;
+
+	for (i = 0; i < GROUP; i++)
+		igt_devmem_exec(d.fd, d.queue, d.batch.cmds, &sync, i == GROUP - 1);
+}
+
+/* As many adds as take long next to what it takes to submit them, and not next to the limit */
+static unsigned int many_adds(void)
+{
+	unsigned int adds = 100;
+	int64_t start, ns;
+
+	for (;;) {
+		emit_adds(&d.batch, d.result, adds);
+		start = igt_devmem_deadline(0);
+		igt_devmem_run(&d);
+		ns = igt_devmem_deadline(0) - start;
+		if (ns > SECOND / 20)
+			return adds;
+		adds *= 2;
+	}
+}
+
+/* While one group of batches is waited for, another one is queued. */
 static void test_time_limit_per_batch(void)
 {
-	int64_t end = igt_devmem_deadline(2 * LIMIT_MS * 1000000ll);
-	struct drm_devmem_sync sync = signals(d.syncobj);
-	unsigned int i = 0;
+	uint32_t syncobjs[2] = { d.syncobj, syncobj_create(d.fd, 0) };
+	unsigned int round = 0, idle = 0, adds = many_adds();
+	int64_t start = igt_devmem_deadline(0), busy_since = start, now = start;
 
-	/* Never idle for longer than the limit: 16 batches are always queued. */
-	emit_adds(&d.batch, d.result, 100);
+	emit_adds(&d.batch, d.result, adds);
 	igt_devmem_end(&d.batch);
-	while (igt_devmem_deadline(0) < end) {
-		igt_devmem_exec(d.fd, d.queue, d.batch.cmds, &sync, 1);
-		if (++i % 16 == 0)
-			igt_assert(signalled(d.syncobj, IGT_DEVMEM_TIMEOUT_NS));
+	submit_group(syncobjs[0]);
+	while (now - busy_since < 3 * LIMIT_MS / 2 * 1000000ll) {
+		igt_assert_f(now - start < 20 * LIMIT_MS * 1000000ll,
+			     "the queue was idle %u times\n", idle);
+		submit_group(syncobjs[++round % 2]);
+		igt_assert(signalled(syncobjs[(round + 1) % 2], IGT_DEVMEM_TIMEOUT_NS));
+		now = igt_devmem_deadline(0);
+		/* Others kept this thread from the CPU for too long. */
+		if (igt_devmem_queue_query(d.fd, d.queue).flags & DRM_DEVMEM_QUEUE_IDLE) {
+			busy_since = now;
+			idle++;
+		}
 	}
-	igt_assert(signalled(d.syncobj, IGT_DEVMEM_TIMEOUT_NS));
+	igt_info("%u batches of %u adds, idle %u times\n", round * GROUP, adds, idle);
+	igt_assert(signalled(syncobjs[round % 2], IGT_DEVMEM_TIMEOUT_NS));
 	igt_assert_eq(igt_devmem_queue_query(d.fd, d.queue).errors, 0);
 	igt_assert_eq(igt_devmem_queue_query(d.fd, d.queue).flags, DRM_DEVMEM_QUEUE_IDLE);
+	syncobj_destroy(d.fd, syncobjs[1]);
 }
 
 static const struct igt_devmem_subtest tests[] = {

@@ -633,6 +633,7 @@ void igt_devmem_require_large(struct igt_devmem *d, const void *addr, size_t len
 
 void igt_devmem_count_forever(struct igt_devmem *d, uint64_t *p, uint64_t *shared)
 {
+	uint64_t before = __atomic_load_n(shared, __ATOMIC_SEQ_CST);
 	int64_t end = igt_devmem_deadline(IGT_DEVMEM_TIMEOUT_NS);
 	unsigned int loop;
 
@@ -640,8 +641,10 @@ void igt_devmem_count_forever(struct igt_devmem *d, uint64_t *p, uint64_t *share
 	igt_devmem_atomic(&d->batch, DRM_DEVMEM_ATOMIC_ADD, 0, shared, 1, 8);
 	igt_devmem_branch(&d->batch, 0, DRM_DEVMEM_COMPARE_EQ, 0, loop);
 	igt_devmem_submit(d);
-	while (!__atomic_load_n(shared, __ATOMIC_SEQ_CST) && igt_devmem_deadline(0) < end)
+	while (__atomic_load_n(shared, __ATOMIC_SEQ_CST) == before) {
+		igt_assert_f(igt_devmem_deadline(0) < end, "the batch does not begin\n");
 		usleep(1000);
+	}
 }
 
 void igt_devmem_expect_stopped(const uint64_t *shared)
