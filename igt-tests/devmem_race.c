@@ -641,6 +641,8 @@ static void test_fetch_at(const struct change *change, const char *point)
  * Eviction: the memory is a child's, this process needs the room
  */
 #define VICTIM_SIZE	(2 * MIB)
+/* Without looks at what the GPU uses the first chunk is the first to go. */
+#define EVICT_OPTIONS	"vram_size=32 access_period_ms=0"
 
 enum evict_change { GPU_WRITE, CPU_WRITE, MUNMAP, DONTNEED, FORK, EXIT };
 
@@ -704,7 +706,7 @@ static void test_at_evict(enum evict_change change)
 {
 	uint64_t size, *fill;
 
-	igt_devmem_reload("vram_size=32");
+	igt_devmem_reload(EVICT_OPTIONS);
 	igt_devmem_init(&d, igt_devmem_open(), 0);
 	stop = igt_devmem_stop_open(d.fd);
 	turn = igt_devmem_shared_alloc(PAGE);
@@ -756,7 +758,7 @@ static void test_kill_at_evict(void)
 	uint64_t size, before, *words;
 	pid_t pid;
 
-	igt_devmem_reload("vram_size=32");
+	igt_devmem_reload(EVICT_OPTIONS);
 	igt_devmem_init(&d, igt_devmem_open(), 0);
 	stop = igt_devmem_stop_open(d.fd);
 	size = igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_VRAM_SIZE);

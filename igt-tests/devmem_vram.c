@@ -341,26 +341,36 @@ static void test_evict_shared_after_fork(void)
 	igt_devmem_shared_free(turn, PAGE);
 }
 
+/* Each add is counted in memory that stays where it is, too. */
 static void test_evict_while_used(void)
 {
-	const unsigned int adds = 20000;
-	uint64_t *words = igt_devmem_anon_alloc(2 * MIB);
+	uint64_t *words = igt_devmem_anon_alloc(2 * MIB), *shared = igt_devmem_shared_alloc(PAGE);
+	uint32_t *turn = igt_devmem_shared_alloc(PAGE);
 	unsigned int loop;
 
-	igt_devmem_alu(&d.batch, 1, 0, DRM_DEVMEM_ALU_ADD, 0);
-	loop = igt_devmem_atomic(&d.batch, DRM_DEVMEM_ATOMIC_ADD, 0, words, 1, 8);
-	igt_devmem_alu(&d.batch, 1, 1, DRM_DEVMEM_ALU_ADD, 1);
-	igt_devmem_branch(&d.batch, 1, DRM_DEVMEM_COMPARE_LT, adds, loop);
-	igt_devmem_submit(&d);
+	/* Before there is memory that fork() would share */
 	igt_fork(child, 1) {
+		igt_devmem_wait_turn(turn, 1);
 		igt_devmem_init(&d, drm_reopen_driver(d.fd), 0);
 		fill_vram();
 	}
+	loop = igt_devmem_atomic(&d.batch, DRM_DEVMEM_ATOMIC_ADD, 0, words, 1, 8);
+	igt_devmem_atomic(&d.batch, DRM_DEVMEM_ATOMIC_ADD, 0, shared, 1, 8);
+	igt_devmem_load(&d.batch, 1, shared + 1, 8);
+	igt_devmem_branch(&d.batch, 1, DRM_DEVMEM_COMPARE_EQ, 0, loop);
+	igt_devmem_submit(&d);
+	igt_devmem_set_turn(turn, 1);
 	igt_waitchildren();
+	igt_assert(!igt_devmem_done(&d, 0));
+	__atomic_store_n(shared + 1, 1, __ATOMIC_SEQ_CST);
 	igt_assert(igt_devmem_done(&d, IGT_DEVMEM_TIMEOUT_NS));
 	d.batch.count = 0;
 	igt_assert_eq(igt_devmem_queue_query(d.fd, d.queue).errors, 0);
-	igt_assert_eq_u64(words[0], adds);
+	igt_assert_lt_u64(0, igt_devmem_stats(d.fd, d.vm).evicted_count);
+	igt_assert_lt_u64(0, igt_devmem_stats(d.fd, d.vm).evicted_bytes);
+	igt_assert_eq_u64(words[0], shared[0]);
+	igt_devmem_shared_free(turn, PAGE);
+	igt_devmem_shared_free(shared, PAGE);
 	igt_devmem_anon_free(words, 2 * MIB);
 }
 
@@ -864,8 +874,8 @@ static const struct {
 	  test_evict_shared_after_fork },
 	{ "evict-while-owner-exits", "Eviction copes with memory that is being freed", SMALL,
 	  test_evict_while_owner_exits },
-	{ "evict-while-used", "Eviction loses no write of the GPU", SMALL,
-	  test_evict_while_used },
+	{ "evict-while-used", "Eviction loses no write of the GPU",
+	  SMALL " access_period_ms=0", test_evict_while_used },
 	{ "evict-unused-first", "Eviction takes what the GPU has not used for longest",
 	  SMALL " access_period_ms=20", test_evict_unused_first },
 	{ "free-dirty", "No GPU write to a page marked free is lost on the device", "",
