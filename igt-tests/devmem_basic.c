@@ -50,10 +50,10 @@
  * Description: Statistics are read by clients that know fewer or more of them
  *
  * SUBTEST: vm-limit
- * Description: VMs run out with ENOSPC and come back when the file is closed
+ * Description: VMs run out, of a file with EMFILE and of the device with ENOSPC, and come back
  *
  * SUBTEST: queue-limit
- * Description: Queues run out with ENOSPC and come back when the file is closed
+ * Description: Queues run out, of a file with EMFILE and of the device with ENOSPC, and come back
  *
  * SUBTEST: vm-of-exited-process
  * Description: A VM outlives its process, and then nothing works on it
@@ -450,6 +450,7 @@ static void test_invalid_exec_sync(int fd)
 		/* user fence */
 		{ { .type = 2, .addr = fence }, -EINVAL },
 		{ { .type = 2, .flags = 1, .addr = fence, .handle = signalled }, -EINVAL },
+		{ { .type = 2, .flags = 1, .addr = 0 }, -EINVAL },
 		{ { .type = 2, .flags = 1, .addr = fence + 4 }, -EINVAL },
 		{ { .type = 2, .flags = 1, .addr = fence + 1 }, -EINVAL },
 		{ { .type = 2, .flags = 1, .addr = BEYOND }, -EINVAL },

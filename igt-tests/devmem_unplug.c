@@ -190,8 +190,41 @@ static void test_invalid(void)
 	check_works();
 }
 
+/* What any file of DRM can do with syncobjs */
+static void check_syncobjs_gone(void)
+{
+	struct drm_syncobj_create create = {};
+	struct drm_syncobj_destroy destroy = { .handle = d.syncobj };
+	struct drm_syncobj_handle handle = { .handle = d.syncobj };
+	struct drm_syncobj_wait wait = { .handles = (uintptr_t)&d.syncobj, .count_handles = 1 };
+	struct drm_syncobj_array array = { .handles = (uintptr_t)&d.syncobj, .count_handles = 1 };
+	uint64_t point = 0;
+	struct drm_syncobj_timeline_array points = {
+		.handles = (uintptr_t)&d.syncobj, .points = (uintptr_t)&point, .count_handles = 1,
+	};
+	const struct {
+		unsigned long request;
+		void *arg;
+	} calls[] = {
+		{ DRM_IOCTL_SYNCOBJ_CREATE, &create },
+		{ DRM_IOCTL_SYNCOBJ_HANDLE_TO_FD, &handle },
+		{ DRM_IOCTL_SYNCOBJ_WAIT, &wait },
+		{ DRM_IOCTL_SYNCOBJ_RESET, &array },
+		{ DRM_IOCTL_SYNCOBJ_SIGNAL, &array },
+		{ DRM_IOCTL_SYNCOBJ_QUERY, &points },
+		{ DRM_IOCTL_SYNCOBJ_DESTROY, &destroy },
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(calls); i++)
+		igt_assert_f(ioctl(d.fd, calls[i].request, calls[i].arg) && errno == ENODEV,
+			     "ioctl %#lx about a syncobj is not ENODEV\n", calls[i].request);
+}
+
 static void test_ioctls(void)
 {
+	struct drm_devmem_query_faults faults;
+	struct drm_devmem_query_stats stats;
 	struct drm_devmem_query_attrs attrs;
 	struct drm_devmem_prefetch prefetch;
 	struct drm_devmem_queue_query query;
@@ -206,6 +239,10 @@ static void test_ioctls(void)
 		.vm_id = d.vm, .addr = (uintptr_t)d.result, .length = PAGE };
 	attrs = (struct drm_devmem_query_attrs){
 		.vm_id = d.vm, .addr = (uintptr_t)d.result, .length = PAGE };
+	stats = (struct drm_devmem_query_stats){
+		.vm_id = d.vm, .size = sizeof(struct drm_devmem_stats),
+		.data = (uintptr_t)d.result };
+	faults = (struct drm_devmem_query_faults){ .vm_id = d.vm };
 	igt_devmem_end(&d.batch);
 	unplug();
 
@@ -218,6 +255,9 @@ static void test_ioctls(void)
 	igt_assert_eq(__igt_devmem_prefetch(d.fd, &prefetch), -ENODEV);
 	igt_assert_eq(__igt_devmem_madvise(d.fd, &madvise), -ENODEV);
 	igt_assert_eq(__igt_devmem_query_attrs(d.fd, &attrs), -ENODEV);
+	igt_assert(ioctl(d.fd, DRM_IOCTL_DEVMEM_QUERY_STATS, &stats) && errno == ENODEV);
+	igt_assert_eq(__igt_devmem_query_faults(d.fd, &faults), -ENODEV);
+	check_syncobjs_gone();
 	igt_assert_eq(__igt_devmem_queue_destroy(d.fd, d.queue), -ENODEV);
 	igt_assert_eq(__igt_devmem_vm_destroy(d.fd, d.vm), -ENODEV);
 	forget(&d);
