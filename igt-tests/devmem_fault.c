@@ -32,6 +32,12 @@
  * SUBTEST: merge-destroy
  * Description: A queue that waits for the fault of another can be destroyed
  *
+ * SUBTEST: not-merged
+ * Description: A fault that is stuck holds up none in other memory of the same 2 MiB
+ *
+ * SUBTEST: limit-stuck
+ * Description: A process that leaves too many stuck faults behind gets no new queue
+ *
  * SUBTEST: cpu-%s
  * Description: %arg[1] of the CPU take memory back from the device at the same time
  *
@@ -154,7 +160,7 @@ static void test_report(void)
 	expect_report(p + 9, DRM_DEVMEM_ACCESS_ATOMIC, DRM_DEVMEM_FAULT_ATOMIC_POLICY);
 
 	igt_devmem_load(&d.batch, 1, kernel, 8);
-	igt_assert_eq(__igt_devmem_run(&d), DRM_DEVMEM_ERROR_FAULT);
+	expect_report(kernel, DRM_DEVMEM_ACCESS_READ, DRM_DEVMEM_FAULT_NO_ACCESS);
 	igt_devmem_anon_free(p - 6 * MIB / 8, 8 * MIB);
 }
 
@@ -188,13 +194,14 @@ static void test_report_many(void)
 }
 
 /*
- * A batch of its own that accesses one word, and where it signals its end. The
- * batches share the first page of d.batch, which the GPU has mapped: nothing else
- * of the VM can be while a fault is stuck.
+ * A batch of its own that accesses one word, and where it signals its end. It tells that
+ * it is about to. The batches share the first page of d.batch and what they write that of
+ * d.result, which the GPU has mapped: each of them faults once.
  */
 struct worker {
 	uint32_t queue;
 	uint32_t syncobj;
+	uint32_t *begun;
 };
 
 static void worker_start(struct worker *w, uint32_t vm, void *addr, bool write)
@@ -204,6 +211,9 @@ static void worker_start(struct worker *w, uint32_t vm, void *addr, bool write)
 
 	w->queue = igt_devmem_queue_create(d.fd, vm);
 	w->syncobj = syncobj_create(d.fd, 0);
+	w->begun = (uint32_t *)d.result + d.batch.count;
+	*w->begun = 0;
+	igt_devmem_store(&d.batch, w->begun, 1, 4);
 	if (write)
 		igt_devmem_store(&d.batch, addr, 1, 8);
 	else
@@ -255,26 +265,36 @@ static void test_report_queues(void)
 	igt_devmem_vm_destroy(d.fd, vm);
 }
 
-/* Memory whose faults wait until somebody resolves them. */
-static int blocked_alloc(char **p)
+/* Faults in this memory wait until somebody resolves them. */
+static int block(char *p, size_t size)
 {
 	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+	struct uffdio_register reg = {
+		.range = { (uintptr_t)p, size }, .mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
 	int uffd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
 
-	*p = igt_devmem_anon_alloc(2 * MIB);
-	/* An empty batch, which maps the page for those of the workers. */
+	/* A batch that maps the pages for those of the workers. */
 	d.batch.count = 0;
-	igt_devmem_run(&d);
-	/* One page at a time: a larger chunk would want all of its pages. */
-	igt_devmem_madvise(d.fd, d.vm, *p, PAGE, DRM_DEVMEM_ATTR_PREFERRED,
-			   DRM_DEVMEM_PREFERRED_DEVICE);
+	igt_devmem_poke(&d, d.result, 0);
 	igt_assert_fd(uffd);
 	igt_assert_eq(ioctl(uffd, UFFDIO_API, &api), 0);
-	reg.range.start = (uintptr_t)*p;
-	reg.range.len = 2 * MIB;
 	igt_assert_eq(ioctl(uffd, UFFDIO_REGISTER, &reg), 0);
 	return uffd;
+}
+
+/* Have the GPU fault on a page by itself: a larger chunk would want all of its pages. */
+static void single_out(char *page)
+{
+	igt_devmem_madvise(d.fd, d.vm, page, PAGE, DRM_DEVMEM_ATTR_PREFERRED,
+			   DRM_DEVMEM_PREFERRED_DEVICE);
+}
+
+static int blocked_alloc(char **p)
+{
+	*p = igt_devmem_anon_alloc(2 * MIB);
+	single_out(*p);
+	return block(*p, 2 * MIB);
 }
 
 static void wait_blocked(int uffd)
@@ -302,6 +322,13 @@ static uint64_t merged(void)
 	return igt_devmem_stats(d.fd, d.vm).gpu_faults_merged;
 }
 
+/* The fault comes next. Nothing shows that it has come to wait for another one. */
+static void wait_begun(struct worker *w)
+{
+	igt_devmem_wait_turn(w->begun, 1);
+	usleep(200000);
+}
+
 /* The first worker's fault is stuck; the others fault meanwhile. */
 static void start_workers(struct worker *w, int uffd, char *p)
 {
@@ -311,7 +338,8 @@ static void start_workers(struct worker *w, int uffd, char *p)
 	wait_blocked(uffd);
 	for (i = 1; i < QUEUES; i++)
 		worker_start(&w[i], d.vm, p + 8 * i, false);
-	usleep(500000);
+	for (i = 1; i < QUEUES; i++)
+		wait_begun(&w[i]);
 }
 
 static void test_merge(void)
@@ -365,7 +393,7 @@ static void test_merge_rights(void)
 	worker_start(&writer, d.vm, p, true);
 	wait_blocked(uffd);
 	worker_start(&reader, d.vm, p, false);
-	usleep(500000);
+	wait_begun(&reader);
 	resolve(uffd, p);
 	igt_assert_eq(worker_end(&writer), DRM_DEVMEM_ERROR_NONE);
 	igt_assert_eq(worker_end(&reader), DRM_DEVMEM_ERROR_NONE);
@@ -380,7 +408,7 @@ static void test_merge_rights(void)
 	worker_start(&reader, d.vm, p, false);
 	wait_blocked(uffd);
 	worker_start(&writer, d.vm, p, true);
-	usleep(500000);
+	wait_begun(&writer);
 	igt_assert(!worker_done(&writer, 0));
 	resolve(uffd, p);
 	igt_assert_eq(worker_end(&reader), DRM_DEVMEM_ERROR_NONE);
@@ -407,6 +435,91 @@ static void test_merge_destroy(void)
 			igt_assert_eq(worker_end(&w[i]), DRM_DEVMEM_ERROR_NONE);
 	igt_assert_eq_u64(merged(), before + QUEUES - 2);
 	close(uffd);
+	igt_devmem_anon_free(p, 2 * MIB);
+}
+
+/* What is long enough for any fault that is not stuck, and less than batches have. */
+#define SOON_NS		(5ll * 1000 * 1000 * 1000)
+
+static void test_not_merged(void)
+{
+	struct worker stuck, other;
+	uint64_t before = merged();
+	char *p = igt_devmem_anon_alloc(2 * MIB);
+	int uffd = block(p, MIB);
+
+	worker_start(&stuck, d.vm, p, false);
+	wait_blocked(uffd);
+	worker_start(&other, d.vm, p + MIB, false);
+	igt_assert_f(worker_done(&other, SOON_NS),
+		     "a fault waits for one in other memory\n");
+	igt_assert(!worker_done(&stuck, 0));
+	close(uffd);
+	igt_assert_eq(worker_end(&other), DRM_DEVMEM_ERROR_NONE);
+	igt_assert_eq(worker_end(&stuck), DRM_DEVMEM_ERROR_NONE);
+	igt_assert_eq_u64(merged(), before);
+	igt_devmem_anon_free(p, 2 * MIB);
+}
+
+/* Faults of its queues that are gone that a process can leave behind */
+#define STUCK_LIMIT	64
+
+/* Leave a fault behind, if there is a queue for it. */
+static int leave_stuck(int uffd, char *page)
+{
+	uint32_t queue;
+	int err = __igt_devmem_queue_create(d.fd, d.vm, &queue);
+
+	if (err)
+		return err;
+	d.batch.count = 0;
+	igt_devmem_load(&d.batch, 1, page, 8);
+	igt_devmem_end(&d.batch);
+	igt_devmem_exec(d.fd, queue, d.batch.cmds, NULL, 0);
+	wait_blocked(uffd);
+	igt_devmem_queue_destroy(d.fd, queue);
+	return 0;
+}
+
+static void test_limit_stuck(void)
+{
+	int64_t end = igt_devmem_deadline(IGT_DEVMEM_TIMEOUT_NS);
+	char *p = igt_devmem_anon_alloc(2 * MIB);
+	int uffd, err = 0, count;
+	uint32_t queue;
+
+	/* Every other page: they have the same attribute, and none with its neighbour. */
+	for (count = 0; count <= STUCK_LIMIT; count++)
+		single_out(p + 2 * count * PAGE);
+	uffd = block(p, 2 * MIB);
+	for (count = 0; count <= STUCK_LIMIT; count++) {
+		err = leave_stuck(uffd, p + 2 * count * PAGE);
+		if (err)
+			break;
+	}
+	igt_assert_eq(err, -EBUSY);
+	igt_assert_eq(count, STUCK_LIMIT);
+
+	/* That is nothing to others, and nothing to the queues that there are. */
+	igt_fork(child, 1) {
+		igt_devmem_init(&d, drm_reopen_driver(d.fd), 0);
+		igt_devmem_poke(&d, d.result, 1);
+		igt_assert_eq_u64(*d.result, 1);
+	}
+	igt_waitchildren();
+	d.batch.count = 0;
+	igt_devmem_poke(&d, d.result, 2);
+	igt_assert_eq_u64(*d.result, 2);
+
+	close(uffd);
+	do {
+		igt_assert_f(igt_devmem_deadline(0) < end, "there is no queue any more\n");
+		usleep(10000);
+		err = __igt_devmem_queue_create(d.fd, d.vm, &queue);
+	} while (err == -EBUSY);
+	igt_assert_eq(err, 0);
+	igt_devmem_queue_destroy(d.fd, queue);
+	igt_assert_eq_u64(igt_devmem_peek(&d, p), 0);
 	igt_devmem_anon_free(p, 2 * MIB);
 }
 
@@ -438,9 +551,10 @@ static void test_ban(void)
 	igt_assert_eq_u32(args.state, 0);
 
 	/* One queue waits for memory; the fault of another ends it. */
+	igt_devmem_store(&other.batch, word, 2, 8);
 	igt_devmem_wait(&other.batch, word, DRM_DEVMEM_COMPARE_EQ, 99, 8);
 	igt_devmem_submit(&other);
-	usleep(100000);
+	igt_devmem_wait_turn((uint32_t *)word, 2);
 	igt_assert(!igt_devmem_done(&other, 0));
 	queue = other.queue;
 	other.queue = igt_devmem_queue_create(d.fd, other.vm);
@@ -460,8 +574,8 @@ static void test_ban(void)
 	igt_assert_eq(__igt_devmem_prefetch(d.fd, &prefetch), -ECANCELED);
 
 	/* Nobody else notices, and the VM can be destroyed. */
-	igt_devmem_poke(&d, word, 2);
-	igt_assert_eq_u64(*word, 2);
+	igt_devmem_poke(&d, word, 3);
+	igt_assert_eq_u64(*word, 3);
 	igt_devmem_queue_destroy(d.fd, queue);
 	igt_devmem_queue_destroy(d.fd, other.queue);
 	igt_devmem_vm_destroy(d.fd, other.vm);
@@ -608,6 +722,8 @@ static const struct igt_devmem_subtest tests[] = {
 	{ "merge-fail", "Faults on the same memory fail together", test_merge_fail },
 	{ "merge-rights", "Those that need more get it", test_merge_rights },
 	{ "merge-destroy", "A queue can go while its fault waits", test_merge_destroy },
+	{ "not-merged", "Faults in other memory do not wait", test_not_merged },
+	{ "limit-stuck", "A process leaves so many faults behind", test_limit_stuck },
 	{ "cpu-threads", "Memory comes back in parts", test_cpu_threads },
 	{ "cpu-threads-same-page", "A page comes back once", test_cpu_threads_same_page },
 	{ "cpu-processes", "Memory comes back in parts", test_cpu_processes },
