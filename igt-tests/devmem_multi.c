@@ -477,7 +477,7 @@ static void test_preferred_exclusive(void)
 	uint64_t *p = igt_devmem_anon_alloc(2 * MIB);
 	int i;
 
-	cpu_fill(p, VALUE, 2 * MIB);
+	igt_devmem_cpu_fill(p, VALUE, 2 * MIB);
 	prefer(&dev[1], p, 2 * MIB, 0);
 	igt_devmem_madvise(dev[1].fd, dev[1].vm, p, 2 * MIB, DRM_DEVMEM_ATTR_ATOMIC,
 			   DRM_DEVMEM_ATOMIC_EXCLUSIVE);

@@ -11,6 +11,9 @@
  * SUBTEST: invalid
  * Description: Each bad argument gives the error that is documented
  *
+ * SUBTEST: invalid-result
+ * Description: A result that cannot be written, or not be pinned for long, is an error
+ *
  * SUBTEST: to-device
  * Description: Data moves to the device and the GPU reads it without a fault
  *
@@ -56,8 +59,8 @@
  * SUBTEST: limit
  * Description: Too many at a time are refused, and room comes back
  *
- * SUBTEST: limit-file
- * Description: Stuck prefetches of one file, in many VMs, leave workers to others
+ * SUBTEST: limit-process
+ * Description: Stuck prefetches of a process, of many files and VMs, leave workers to others
  *
  * SUBTEST: stuck
  * Description: A prefetch whose worker is stuck signals in time
@@ -75,6 +78,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -84,6 +88,7 @@
 
 #include "drmtest.h"
 #include "igt_core.h"
+#include "igt_kmod.h"
 #include "igt_syncobj.h"
 #include "lib/igt_devmem.h"
 
@@ -99,8 +104,8 @@ IGT_TEST_DESCRIPTION("Memory that is moved before anybody faults on it");
 
 /* As many prefetches of a VM can be under way. */
 #define LIMIT		64
-/* As many of an open file, and more than any number of workers. */
-#define FILE_LIMIT	96
+/* As many of a process, and more than any number of workers. */
+#define PROCESS_LIMIT	96
 #define MANY		1088
 
 static struct igt_devmem d;
@@ -119,6 +124,46 @@ static uint64_t cpu_faults(void)
 static void warm_up(void)
 {
 	igt_devmem_peek(&d, d.result);
+}
+
+static int prefetch_with_result(const void *result)
+{
+	const struct drm_devmem_prefetch args = {
+		.vm_id = d.vm, .addr = (uintptr_t)d.result, .length = PAGE, .location = DEVICE,
+		.result = (uintptr_t)result,
+	};
+
+	return __igt_devmem_prefetch(d.fd, &args);
+}
+
+static void zram_reset(int sig)
+{
+	igt_devmem_write_file("/sys/block/zram0/reset", "1");
+}
+
+/* The memory of the result has to be writable for as long as it takes. */
+static void test_invalid_result(void)
+{
+	void *p = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int fd;
+
+	igt_assert(p != MAP_FAILED);
+	igt_assert_eq(prefetch_with_result(p), -EFAULT);
+	munmap(p, PAGE);
+
+	/* Pages of a block device are written back, so that none is pinned for long. */
+	igt_require_f(!igt_kmod_load("zram", NULL), "no module zram\n");
+	igt_require(igt_devmem_write_file("/sys/block/zram0/disksize", "16777216"));
+	igt_install_exit_handler(zram_reset);
+	fd = open("/dev/zram0", O_RDWR);
+	igt_require_f(fd >= 0, "no /dev/zram0: %s\n", strerror(errno));
+	p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	igt_assert(p != MAP_FAILED);
+	memset(p, 1, PAGE);
+	igt_assert_eq(prefetch_with_result(p), -EFAULT);
+	igt_assert_eq(*(uint8_t *)p, 1);
+	munmap(p, PAGE);
+	close(fd);
 }
 
 static void test_invalid(void)
@@ -140,14 +185,16 @@ static void test_invalid(void)
 		int err;
 	} cases[] = {
 		{ "vm", { .vm_id = ~0u }, -ENOENT },
-		{ "flags", { .flags = 2 }, -EINVAL },
+		{ "location with preferred", { .flags = DRM_DEVMEM_PREFETCH_PREFERRED }, -EINVAL },
+		{ "unknown flag", { .flags = 4 }, -EINVAL },
 		{ "high flags", { .flags = 1u << 31 }, -EINVAL },
 		{ "addr", { .addr = 1 }, -EINVAL },
 		{ "length", { .length = PAGE / 2 }, -EINVAL },
 		{ "wrap", { .length = -PAGE }, -EINVAL },
 		{ "beyond", { .addr = 1ull << 62 }, -EINVAL },
-		{ "location none", { .location = ~0u }, -EINVAL },
-		{ "location other", { .location = 3 }, -EINVAL },
+		{ "high location", { .location = ~0u }, -EINVAL },
+		{ "unknown location", { .location = DRM_DEVMEM_LOCATION_PEER + 1 }, -EINVAL },
+		{ "location of a peer", { .location = DRM_DEVMEM_LOCATION_PEER }, -EINVAL },
 		{ "num_syncs", { .num_syncs = DRM_DEVMEM_MAX_SYNCS + 1 }, -EINVAL },
 		{ "syncs", { .num_syncs = 1, .syncs = 64 }, -EFAULT },
 		{ "user fence", { .num_syncs = 1, .syncs = (uintptr_t)&user_fence }, -EINVAL },
@@ -615,14 +662,16 @@ static int hold_up(void *p, size_t size)
 	return uffd;
 }
 
-/* As many prefetches as @fd lets through, MANY at most, with as few VMs as it takes. */
-static int prefetch_all(int fd, struct drm_devmem_prefetch *args)
+/* As many prefetches as get through, MANY at most, in as few VMs of both files as it takes. */
+static int prefetch_all(const int *fds, struct drm_devmem_prefetch *args)
 {
-	int count, err = 0;
+	int count, fd = fds[0], err = 0;
 
 	for (count = 0; count < MANY; count++) {
-		if (count % LIMIT == 0)
+		if (count % LIMIT == 0) {
+			fd = fds[count / LIMIT % 2];
 			args->vm_id = igt_devmem_vm_create(fd, 0);
+		}
 		err = __igt_devmem_prefetch(fd, args);
 		if (err)
 			break;
@@ -631,49 +680,66 @@ static int prefetch_all(int fd, struct drm_devmem_prefetch *args)
 	return count;
 }
 
-static void test_limit_file(void)
+/* Another process is not held up. */
+static void prefetch_in_child(void)
 {
-	uint64_t *held = igt_devmem_anon_alloc(2 * MIB), *p = igt_devmem_anon_alloc(2 * MIB);
+	igt_fork(child, 1) {
+		uint64_t *p = igt_devmem_anon_alloc(2 * MIB);
+
+		igt_devmem_init(&d, drm_reopen_driver(d.fd), 0);
+		igt_devmem_cpu_fill(p, VALUE, 2 * MIB);
+		igt_assert_eq_u64(igt_devmem_prefetch(&d, p, 2 * MIB, DEVICE, 0), 2 * MIB);
+		igt_devmem_expect_words(p, VALUE, 2 * MIB);
+	}
+	igt_waitchildren();
+}
+
+static void test_limit_process(void)
+{
+	uint64_t *held = igt_devmem_anon_alloc(2 * MIB);
 	struct drm_devmem_prefetch args = {
 		.addr = (uintptr_t)held, .length = 2 * MIB, .location = DEVICE,
 	};
-	int uffd = hold_up(held, 2 * MIB), fd = igt_devmem_open(), count, err;
+	int64_t end = igt_devmem_deadline(IGT_DEVMEM_TIMEOUT_NS);
+	int uffd = hold_up(held, 2 * MIB), fds[2], count, err;
 
-	igt_devmem_cpu_fill(p, VALUE, 2 * MIB);
-	count = prefetch_all(fd, &args);
-	/* Another file is not held up. */
-	igt_assert_eq_u64(igt_devmem_prefetch(&d, p, 2 * MIB, DEVICE, 0), 2 * MIB);
-	igt_assert_eq(count, FILE_LIMIT);
+	fds[0] = igt_devmem_open();
+	fds[1] = igt_devmem_open();
+	count = prefetch_all(fds, &args);
+	prefetch_in_child();
+	igt_assert_eq(count, PROCESS_LIMIT);
 
-	/* A VM that was destroyed has still what is stuck. */
-	igt_devmem_vm_destroy(fd, args.vm_id);
-	args.vm_id = igt_devmem_vm_create(fd, 0);
-	igt_assert_eq(__igt_devmem_prefetch(fd, &args), -EBUSY);
+	/* A VM that was destroyed has still what is stuck, and another file no room. */
+	igt_devmem_vm_destroy(fds[1], args.vm_id);
+	args.vm_id = igt_devmem_vm_create(fds[0], 0);
+	igt_assert_eq(__igt_devmem_prefetch(fds[0], &args), -EBUSY);
 
 	/* Room comes back with the workers. */
 	close(uffd);
 	do {
-		err = __igt_devmem_prefetch(fd, &args);
+		igt_assert_f(igt_devmem_deadline(0) < end, "there is no room any more\n");
+		usleep(10000);
+		err = __igt_devmem_prefetch(fds[0], &args);
 	} while (err == -EBUSY);
 	igt_assert_eq(err, 0);
 
-	close(fd);
-	igt_devmem_expect_words(p, VALUE, 2 * MIB);
-	igt_devmem_anon_free(p, 2 * MIB);
+	close(fds[0]);
+	close(fds[1]);
 	igt_devmem_anon_free(held, 2 * MIB);
 }
 
 static void test_stuck(void)
 {
 	struct drm_devmem_prefetch_result *result = igt_devmem_shared_alloc(PAGE);
-	const int64_t limit = 1000000ll *
-		(4000 + igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_JOB_TIMEOUT_MS));
 	uint64_t *p = igt_devmem_anon_alloc(2 * MIB);
-	int uffd = hold_up(p, 2 * MIB);
+	int uffd;
 
+	igt_devmem_reload("job_timeout_ms=2000");
+	igt_devmem_init(&d, igt_devmem_open(), 0);
+	uffd = hold_up(p, 2 * MIB);
 	submit(d.vm, p, 2 * MIB, 0, result);
 	igt_assert(!igt_devmem_done(&d, 300 * 1000 * 1000));
-	igt_assert(igt_devmem_done(&d, limit));
+	igt_assert(igt_devmem_done(&d, 6ll * 1000 * 1000 * 1000));
 	igt_assert_eq(result->done, 1);
 	igt_assert_eq(result->error, ETIME);
 	igt_assert_eq_u64(result->bytes, 0);
@@ -684,6 +750,8 @@ static void test_stuck(void)
 	igt_assert_eq_u64(*p, VALUE);
 	igt_devmem_anon_free(p, 2 * MIB);
 	igt_devmem_shared_free(result, PAGE);
+	igt_devmem_fini(&d);
+	close(d.fd);
 }
 
 static void test_exited(void)
@@ -726,6 +794,7 @@ static void test_close(void)
 
 static const struct igt_devmem_subtest tests[] = {
 	{ "invalid", "Errors are as documented", test_invalid },
+	{ "invalid-result", "The result has to be writable", test_invalid_result },
 	{ "to-device", "Prefetched memory is read without a fault", test_to_device },
 	{ "to-device-write", "Prefetched memory is written without a fault", test_to_device_write },
 	{ "write-read-only", "Prefetch gives no right", test_write_read_only },
@@ -741,8 +810,7 @@ static const struct igt_devmem_subtest tests[] = {
 	{ "timeline", "Timeline points order prefetches", test_timeline },
 	{ "cancel-vm-destroy", "A prefetch ends with its VM", test_cancel_vm_destroy },
 	{ "limit", "A VM has so many prefetches", test_limit },
-	{ "limit-file", "A file does not take all workers", test_limit_file },
-	{ "stuck", "The fence signals whatever the worker does", test_stuck },
+	{ "limit-process", "A process does not take all workers", test_limit_process },
 	{ "exited", "A process that is gone has no memory", test_exited },
 	{ "close", "Closing does not wait and leaves nothing", test_close },
 };
@@ -753,6 +821,10 @@ int igt_main()
 	igt_devmem_subtests(tests, ARRAY_SIZE(tests));
 	igt_devmem_close_fixture(&d);
 
+	/* With less time for a job than those above may need */
+	igt_describe("The fence signals whatever the worker does");
+	igt_subtest("stuck")
+		test_stuck();
 	igt_describe("More than fits ends well");
 	igt_subtest("overcommit")
 		test_overcommit();
