@@ -203,7 +203,7 @@ int main(void)
 			for (enum work work = 0; work < kinds[i].works; work++)
 				bench(work, &kinds[i]);
 			/* Takes more now and then: try it more often to find the least. */
-			for (unsigned int more = 0; kinds[i].works > MUNMAP && more < 3; more++)
+			for (unsigned int more = 0; kinds[i].works > MUNMAP && more < 11; more++)
 				bench(MUNMAP, &kinds[i]);
 		}
 	}
