@@ -29,6 +29,9 @@
  * SUBTEST: madvise-free
  * Description: After MADV_FREE pages are as they were or zero, for CPU and GPU alike
  *
+ * SUBTEST: madvise-free-cpus
+ * Description: Pages that wait in the LRU caches of several CPUs migrate at once
+ *
  * SUBTEST: madvise-dontfork
  * Description: A child does not get memory on the device that is marked so
  *
@@ -177,6 +180,7 @@
 #include <linux/userfaultfd.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -368,6 +372,32 @@ static void test_advice_remove(void)
 	igt_devmem_expect_words(p, 0, SIZE / 2);
 	igt_devmem_expect_words(p + SIZE / 16, PATTERN, SIZE / 2);
 	igt_devmem_shared_free(p, SIZE);
+}
+
+/*
+ * Each CPU keeps the last pages that it has freed lazily, and a reference to each, until
+ * it has more. Whichever CPU migrates has to get at those of the others.
+ */
+static void test_advice_free_cpus(void)
+{
+	uint64_t *p = igt_devmem_anon_alloc(2 * MIB);
+	unsigned int cpu, cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	cpu_set_t before, one;
+
+	igt_require_f(cpus > 1, "there is one CPU only\n");
+	igt_assert_eq(madvise(p, 2 * MIB, MADV_NOHUGEPAGE), 0);
+	igt_devmem_cpu_fill(p, PATTERN, 2 * MIB);
+	igt_assert_eq(sched_getaffinity(0, sizeof(before), &before), 0);
+	for (cpu = 0; cpu < cpus; cpu++) {
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		igt_assert_eq(sched_setaffinity(0, sizeof(one), &one), 0);
+		igt_assert_eq(madvise(p + cpu * PAGE / 8, PAGE, MADV_FREE), 0);
+	}
+	igt_assert_eq(sched_setaffinity(0, sizeof(before), &before), 0);
+	igt_devmem_set(&d, p, 9, 2 * MIB);
+	igt_devmem_expect_words(p, 9, 2 * MIB);
+	igt_devmem_anon_free(p, 2 * MIB);
 }
 
 static void test_mlock(void)
@@ -1980,6 +2010,8 @@ static void test_fair(void)
 static const struct igt_devmem_subtest tests[] = {
 	{ "madvise-collapse", "Collapsing loses nothing", test_advice_collapse },
 	{ "madvise-free", "Freed lazily, never half", test_advice_free },
+	{ "madvise-free-cpus", "Pages that were just freed lazily migrate",
+	  test_advice_free_cpus },
 	{ "madvise-dontfork", "Memory that a child does not get", test_advice_dontfork },
 	{ "madvise-wipeonfork", "Memory that a child gets empty", test_advice_wipeonfork },
 	{ "madvise-remove", "A hole in shared memory", test_advice_remove },
