@@ -370,12 +370,7 @@ void devmem_fault_cancel(struct devmem_fault *fault)
  */
 bool devmem_fault_has_too_many(struct devmem_vm *vm)
 {
-	struct devmem_vm_count count;
-
-	xa_lock(&vm->dm->vms);
-	devmem_vm_count(vm->dm, vm->svm.mm, &count);
-	xa_unlock(&vm->dm->vms);
-	return count.orphans >= DEVMEM_FAULT_MAX_ORPHANS;
+	return devmem_vm_count(vm->dm, vm->svm.mm).orphans >= DEVMEM_FAULT_MAX_ORPHANS;
 }
 
 /**

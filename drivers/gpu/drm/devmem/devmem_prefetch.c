@@ -255,7 +255,7 @@ static int devmem_prefetch_charge(struct devmem_vm *vm)
 	int err = 0;
 
 	xa_lock(&vm->dm->vms);
-	devmem_vm_count(vm->dm, vm->svm.mm, &count);
+	devmem_vm_count_locked(vm->dm, vm->svm.mm, &count);
 	if (vm->prefetch.count < DEVMEM_PREFETCH_MAX &&
 	    count.prefetches < DEVMEM_PREFETCH_MAX_PROCESS)
 		vm->prefetch.count++;
@@ -371,7 +371,7 @@ void devmem_prefetch_cancel_all(struct devmem_vm *vm)
 	struct devmem_prefetch *p;
 
 	mutex_lock(&vm->prefetch.lock);
-	/* devmem_vm_count() looks without the lock. */
+	/* devmem_vm_count_locked() looks without the lock. */
 	WRITE_ONCE(vm->prefetch.closed, true);
 	list_for_each_entry(p, &vm->prefetch.list, link) {
 		WRITE_ONCE(p->cancelled, true);

@@ -101,15 +101,15 @@ struct devmem_vm *devmem_vm_find(struct devmem_device *dm, u32 vmid)
 }
 
 /**
- * devmem_vm_count() - what all VMs of a process hold together
+ * devmem_vm_count_locked() - what all VMs of a process hold together
  * @dm: the device
  * @mm: memory of the process
  * @count: where to
  *
  * Context: the lock of &devmem_device.vms held.
  */
-void devmem_vm_count(struct devmem_device *dm, const struct mm_struct *mm,
-		     struct devmem_vm_count *count)
+void devmem_vm_count_locked(struct devmem_device *dm, const struct mm_struct *mm,
+			    struct devmem_vm_count *count)
 {
 	struct devmem_vm *vm;
 	unsigned long vmid;
@@ -123,6 +123,26 @@ void devmem_vm_count(struct devmem_device *dm, const struct mm_struct *mm,
 		count->prefetches += vm->prefetch.count;
 		count->orphans += atomic_read(&vm->orphans);
 	}
+}
+
+/**
+ * devmem_vm_count() - what all VMs of a process hold together
+ * @dm: the device
+ * @mm: memory of the process
+ *
+ * Context: takes the lock of &devmem_device.vms.
+ *
+ * Return: the sums; they can have changed by now.
+ */
+struct devmem_vm_count devmem_vm_count(struct devmem_device *dm,
+				       const struct mm_struct *mm)
+{
+	struct devmem_vm_count count;
+
+	xa_lock(&dm->vms);
+	devmem_vm_count_locked(dm, mm, &count);
+	xa_unlock(&dm->vms);
+	return count;
 }
 
 /**
@@ -232,23 +252,13 @@ int devmem_vm_check_range(struct devmem_vm *vm, u64 addr, u64 length)
 	return addr >= limit || length > limit - addr ? -EINVAL : 0;
 }
 
-/* A process is not to take all VMIDs by destroying VMs in which something is stuck. */
-static bool devmem_vm_has_too_many(struct devmem_device *dm)
-{
-	struct devmem_vm_count count;
-
-	xa_lock(&dm->vms);
-	devmem_vm_count(dm, current->mm, &count);
-	xa_unlock(&dm->vms);
-	return count.destroyed >= DEVMEM_VM_MAX_DESTROYED;
-}
-
 static struct devmem_vm *devmem_vm_create(struct devmem_device *dm, u32 flags)
 {
 	struct devmem_vm *vm;
 	int err;
 
-	if (devmem_vm_has_too_many(dm))
+	/* A process is not to take all VMIDs by VMs in which something is stuck. */
+	if (devmem_vm_count(dm, current->mm).destroyed >= DEVMEM_VM_MAX_DESTROYED)
 		return ERR_PTR(-EBUSY);
 	vm = kzalloc_obj(*vm);
 	if (!vm)
