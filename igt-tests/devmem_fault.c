@@ -38,6 +38,9 @@
  * SUBTEST: limit-stuck
  * Description: A process that leaves too many stuck faults behind gets no new queue
  *
+ * SUBTEST: limit-stuck-vms
+ * Description: A process that leaves too many VMs with stuck faults behind gets no new VM
+ *
  * SUBTEST: cpu-%s
  * Description: %arg[1] of the CPU take memory back from the device at the same time
  *
@@ -523,6 +526,62 @@ static void test_limit_stuck(void)
 	igt_devmem_anon_free(p, 2 * MIB);
 }
 
+/* VMs that are destroyed and live on that a process can have */
+#define STUCK_VMS	32
+
+/* Leave a VM behind that lives on, if there is one for it. */
+static int leave_stuck_vm(int uffd, char *page)
+{
+	const uint32_t vm = d.vm;
+	int err = __igt_devmem_vm_create(d.fd, 0, &d.vm);
+
+	if (!err) {
+		err = leave_stuck(uffd, page);
+		igt_devmem_vm_destroy(d.fd, d.vm);
+	}
+	d.vm = vm;
+	return err;
+}
+
+static void test_limit_stuck_vms(void)
+{
+	int64_t end = igt_devmem_deadline(IGT_DEVMEM_TIMEOUT_NS);
+	char *p = igt_devmem_anon_alloc(2 * MIB);
+	int uffd, err = 0, count;
+	uint32_t vm;
+
+	uffd = block(p, 2 * MIB);
+	for (count = 0; count <= STUCK_VMS; count++) {
+		err = leave_stuck_vm(uffd, p + count * PAGE);
+		if (err)
+			break;
+	}
+	igt_assert_eq(err, -EBUSY);
+	igt_assert_eq(count, STUCK_VMS);
+
+	/* That is nothing to others, and nothing to the VM that there is. */
+	igt_fork(child, 1) {
+		igt_devmem_init(&d, drm_reopen_driver(d.fd), 0);
+		igt_devmem_poke(&d, d.result, 1);
+		igt_assert_eq_u64(*d.result, 1);
+	}
+	igt_waitchildren();
+	d.batch.count = 0;
+	igt_devmem_poke(&d, d.result, 2);
+	igt_assert_eq_u64(*d.result, 2);
+
+	close(uffd);
+	do {
+		igt_assert_f(igt_devmem_deadline(0) < end, "there is no VM any more\n");
+		usleep(10000);
+		err = __igt_devmem_vm_create(d.fd, 0, &vm);
+	} while (err == -EBUSY);
+	igt_assert_eq(err, 0);
+	igt_devmem_vm_destroy(d.fd, vm);
+	igt_assert_eq_u64(igt_devmem_peek(&d, p), 0);
+	igt_devmem_anon_free(p, 2 * MIB);
+}
+
 static void test_no_ban(void)
 {
 	struct drm_devmem_query_faults args;
@@ -724,6 +783,7 @@ static const struct igt_devmem_subtest tests[] = {
 	{ "merge-destroy", "A queue can go while its fault waits", test_merge_destroy },
 	{ "not-merged", "Faults in other memory do not wait", test_not_merged },
 	{ "limit-stuck", "A process leaves so many faults behind", test_limit_stuck },
+	{ "limit-stuck-vms", "A process leaves so many VMs behind", test_limit_stuck_vms },
 	{ "cpu-threads", "Memory comes back in parts", test_cpu_threads },
 	{ "cpu-threads-same-page", "A page comes back once", test_cpu_threads_same_page },
 	{ "cpu-processes", "Memory comes back in parts", test_cpu_processes },
