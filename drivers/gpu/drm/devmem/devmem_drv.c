@@ -25,6 +25,7 @@
 #include "devmem_peer.h"
 #include "devmem_prefetch.h"
 #include "devmem_queue.h"
+#include "devmem_residency.h"
 #include "devmem_vm.h"
 
 /**
@@ -176,7 +177,7 @@ static const struct drm_ioctl_desc devmem_drv_ioctls[] = {
 	DRM_IOCTL_DEF_DRV(DEVMEM_QUEUE_DESTROY, devmem_queue_destroy_ioctl, DRM_RENDER_ALLOW),
 	DRM_IOCTL_DEF_DRV(DEVMEM_QUEUE_QUERY, devmem_queue_query_ioctl, DRM_RENDER_ALLOW),
 	DRM_IOCTL_DEF_DRV(DEVMEM_EXEC, devmem_exec_ioctl, DRM_RENDER_ALLOW),
-	DRM_IOCTL_DEF_DRV(DEVMEM_QUERY_RESIDENCY, devmem_vm_residency_ioctl, DRM_RENDER_ALLOW),
+	DRM_IOCTL_DEF_DRV(DEVMEM_QUERY_RESIDENCY, devmem_residency_ioctl, DRM_RENDER_ALLOW),
 	DRM_IOCTL_DEF_DRV(DEVMEM_QUERY_STATS, devmem_vm_stats_ioctl, DRM_RENDER_ALLOW),
 	DRM_IOCTL_DEF_DRV(DEVMEM_PREFETCH, devmem_prefetch_ioctl, DRM_RENDER_ALLOW),
 	DRM_IOCTL_DEF_DRV(DEVMEM_MADVISE, devmem_policy_madvise_ioctl, DRM_RENDER_ALLOW),

@@ -15,6 +15,7 @@
 
 #include "devmem_device.h"
 #include "devmem_prefetch.h"
+#include "devmem_residency.h"
 #include "devmem_svm.h"
 #include "devmem_sync.h"
 #include "devmem_vm.h"
@@ -139,7 +140,7 @@ static void devmem_prefetch_free(struct devmem_prefetch *p)
 
 /*
  * Find the next piece of memory from *@start on that can be moved or mapped, and
- * where it ends. Pieces don't cross multiples of DEVMEM_SVM_BATCH_BYTES.
+ * where it ends. Pieces don't cross multiples of DEVMEM_RESIDENCY_BATCH.
  */
 static int devmem_prefetch_next(struct mm_struct *mm, unsigned long *start,
 				unsigned long end, unsigned long *stop)
@@ -156,7 +157,7 @@ static int devmem_prefetch_next(struct mm_struct *mm, unsigned long *start,
 			continue;
 		}
 		*start = max(*start, vma->vm_start);
-		*stop = min3(end, vma->vm_end, ALIGN(*start + 1, DEVMEM_SVM_BATCH_BYTES));
+		*stop = min3(end, vma->vm_end, ALIGN(*start + 1, DEVMEM_RESIDENCY_BATCH));
 		err = 0;
 		break;
 	}
@@ -198,8 +199,8 @@ static int devmem_prefetch_piece(struct devmem_prefetch *p, unsigned long start,
 			err = devmem_svm_prefetch(p->vm, &next, *end, preferred, p->write,
 						  deadline);
 	/* Also for what was done before an error. */
-	if (devmem_svm_settle(p->vm, start, *end, location, peer, DEVMEM_TRIGGER_PREFETCH,
-			      &bytes) == -ENOMEM && !err)
+	if (devmem_residency_settle(p->vm, start, *end, location, peer,
+				    DEVMEM_TRIGGER_PREFETCH, &bytes) == -ENOMEM && !err)
 		err = -ENOMEM;
 	atomic64_add(bytes, &p->bytes);
 	devmem_pm_exit(dm);

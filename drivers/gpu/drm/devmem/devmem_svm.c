@@ -3,7 +3,6 @@
 
 #include <drm/drm_drv.h>
 #include <drm/drm_print.h>
-#include <linux/hmm.h>
 #include <linux/pagemap.h>
 #include <linux/rmap.h>
 #include <linux/sched/mm.h>
@@ -12,6 +11,7 @@
 
 #include "devmem_device.h"
 #include "devmem_migrate.h"
+#include "devmem_residency.h"
 #include "devmem_svm.h"
 #include "devmem_trace.h"
 #include "devmem_vm.h"
@@ -60,9 +60,6 @@
 
 /* An atomic that needs device memory fails when it could not be had so often. */
 #define DEVMEM_SVM_ATOMIC_TRIES	3
-
-/* Pages whose residency is looked up at a time */
-#define DEVMEM_SVM_RESIDENCY_BATCH	512
 
 /* A range that is busy when its pin ends is looked at again after this long. */
 #define DEVMEM_SVM_UNPIN_RETRY		(100 * NSEC_PER_MSEC)
@@ -729,8 +726,8 @@ static void devmem_svm_range_move(struct devmem_vm *vm, struct devmem_range *ran
 	case DRM_DEVMEM_LOCATION_SYSTEM:
 		if (!mmget_not_zero(vm->svm.mm))
 			break;
-		devmem_svm_settle(vm, req->start, req->end, DRM_DEVMEM_LOCATION_SYSTEM,
-				  NULL, trigger, &bytes);
+		devmem_residency_settle(vm, req->start, req->end,
+					DRM_DEVMEM_LOCATION_SYSTEM, NULL, trigger, &bytes);
 		mmput(vm->svm.mm);
 		break;
 	}
@@ -1034,239 +1031,4 @@ int devmem_svm_prefetch(struct devmem_vm *vm, unsigned long *start, unsigned lon
 	/* With any other error there is no range to tell where it ends. */
 	*start = !err || err == -EALREADY ? req.end : *start + PAGE_SIZE;
 	return 0;
-}
-
-static bool devmem_svm_residency_invalidate(struct mmu_interval_notifier *mni,
-					    const struct mmu_notifier_range *range,
-					    unsigned long cur_seq)
-{
-	/* Nothing is kept of the pages that are looked at. */
-	mmu_interval_set_seq(mni, cur_seq);
-	return true;
-}
-
-static const struct mmu_interval_notifier_ops devmem_svm_residency_ops = {
-	.invalidate = devmem_svm_residency_invalidate,
-};
-
-static u8 devmem_svm_residency_of(struct devmem_vm *vm, unsigned long va,
-				  unsigned long hmm_pfn)
-{
-	u64 pte = devmem_pt_query(vm, va);
-	u8 state = DRM_DEVMEM_LOCATION_NONE;
-
-	if (hmm_pfn & HMM_PFN_VALID) {
-		struct page *page = hmm_pfn_to_page(hmm_pfn);
-
-		if (!is_device_private_page(page))
-			state = DRM_DEVMEM_LOCATION_SYSTEM;
-		else if (devmem_region_has_page(&vm->dm->region.pagemap, page))
-			state = DRM_DEVMEM_LOCATION_DEVICE;
-		else
-			state = DRM_DEVMEM_LOCATION_PEER;
-		if (hmm_pfn & HMM_PFN_WRITE)
-			state |= DRM_DEVMEM_RESIDENCY_CPU_WRITE;
-		if (hmm_pfn_to_map_order(hmm_pfn))
-			state |= DRM_DEVMEM_RESIDENCY_LARGE;
-	}
-	if (pte & GPU_PTE_VALID)
-		state |= DRM_DEVMEM_RESIDENCY_GPU_MAPPED;
-	if (pte & GPU_PTE_WRITE)
-		state |= DRM_DEVMEM_RESIDENCY_GPU_WRITE;
-	return state;
-}
-
-/* hmm_range_fault() without interest in what happens afterwards */
-static int devmem_svm_look(struct devmem_vm *vm, struct hmm_range *range)
-{
-	struct mmu_interval_notifier notifier;
-	int err;
-
-	err = mmu_interval_notifier_insert(&notifier, vm->svm.mm, range->start,
-					   range->end - range->start,
-					   &devmem_svm_residency_ops);
-	if (err)
-		return err;
-
-	range->notifier = &notifier;
-	err = hmm_range_fault_unlocked_timeout(range,
-					       msecs_to_jiffies(HMM_RANGE_DEFAULT_TIMEOUT));
-	mmu_interval_notifier_remove(&notifier);
-	return err;
-}
-
-/* Residency of up to DEVMEM_SVM_RESIDENCY_BATCH pages */
-static int devmem_svm_residency_batch(struct devmem_vm *vm, struct hmm_range *range,
-				      u8 *state)
-{
-	unsigned long npages = (range->end - range->start) >> PAGE_SHIFT, i;
-	int err;
-
-	memset(range->hmm_pfns, 0, npages * sizeof(*range->hmm_pfns));
-	err = devmem_svm_look(vm, range);
-	/* Pages can be freed once the mmap lock is dropped; look, don't follow. */
-	for (i = 0; !err && i < npages; i++)
-		state[i] = devmem_svm_residency_of(vm, range->start + i * PAGE_SIZE,
-						   range->hmm_pfns[i]);
-	return err;
-}
-
-/* Evict what holds the device pages that a residency batch has found. */
-static void devmem_svm_evict_found(struct devmem_vm *vm, const struct hmm_range *range,
-				   enum devmem_trigger trigger)
-{
-	unsigned long npages = (range->end - range->start) >> PAGE_SHIFT, i;
-	struct devmem_bo *bo, *last = NULL;
-	struct page *page;
-
-	for (i = 0; i < npages; i++) {
-		if (!(range->hmm_pfns[i] & HMM_PFN_VALID))
-			continue;
-		page = hmm_pfn_to_page(range->hmm_pfns[i]);
-		if (!is_device_private_page(page) ||
-		    !devmem_region_has_page(&vm->dm->region.pagemap, page))
-			continue;
-		/* The page may be gone by now; its address says where it was. */
-		bo = devmem_vram_get(vm->dm, devmem_region_page_to_vram(vm->dm, page));
-		if (bo && bo != last)
-			devmem_vram_evict(vm->dm, bo, trigger);
-		if (last)
-			devmem_vram_put(last);
-		last = bo;
-	}
-	if (last)
-		devmem_vram_put(last);
-}
-
-/*
- * Bring back what a residency batch has found on peers, as a fault of the CPU on
- * these pages alone would.
- */
-static void devmem_svm_fault_found(struct devmem_vm *vm, const struct hmm_range *found,
-				   const u8 *state)
-{
-	unsigned long npages = (found->end - found->start) >> PAGE_SHIFT, i;
-	struct hmm_range range = {
-		.hmm_pfns = found->hmm_pfns,
-		.pfn_flags_mask = HMM_PFN_REQ_FAULT,
-		.start = found->start,
-		.end = found->end,
-	};
-	bool any = false;
-
-	for (i = 0; i < npages; i++) {
-		bool peer = (state[i] & DRM_DEVMEM_RESIDENCY_LOCATION) ==
-			    DRM_DEVMEM_LOCATION_PEER;
-
-		range.hmm_pfns[i] = peer ? HMM_PFN_REQ_FAULT : 0;
-		any |= peer;
-	}
-	/* Whatever comes of it is looked at afterwards. */
-	if (any)
-		devmem_svm_look(vm, &range);
-}
-
-/**
- * devmem_svm_settle() - count the pages at a location, and bring others back
- * @vm: the VM
- * @start: first virtual address, aligned to pages
- * @end: end, exclusive, aligned to pages, DEVMEM_SVM_BATCH_BYTES on at most
- * @location: enum drm_devmem_location; with SYSTEM what is on the device is
- *	brought back first, as a whole allocation each
- * @peer: for PEER, which one
- * @trigger: why
- * @bytes: where to add how much of the range is at @location
- *
- * Context: process context; the caller has a reference to the users of the
- * process's memory. Allocates memory and takes the mmap lock.
- *
- * Return: 0, -EBUSY (kept changing), -EFAULT, -ENOMEM.
- */
-int devmem_svm_settle(struct devmem_vm *vm, unsigned long start, unsigned long end,
-		      u32 location, struct drm_pagemap *peer, enum devmem_trigger trigger,
-		      u64 *bytes)
-{
-	unsigned long npages = (end - start) >> PAGE_SHIFT, i;
-	struct hmm_range range = {
-		.dev_private_owner = vm->dm->peer.owner,
-		.start = start,
-		.end = end,
-	};
-	u8 *state;
-	int err = -ENOMEM;
-
-	range.hmm_pfns = kvmalloc_objs(*range.hmm_pfns, npages);
-	state = kmalloc(npages, GFP_KERNEL);
-	if (!range.hmm_pfns || !state)
-		goto out;
-
-	if (location == DRM_DEVMEM_LOCATION_SYSTEM) {
-		err = devmem_svm_residency_batch(vm, &range, state);
-		if (err)
-			goto out;
-		devmem_svm_evict_found(vm, &range, trigger);
-		devmem_svm_fault_found(vm, &range, state);
-	}
-	err = devmem_svm_residency_batch(vm, &range, state);
-	for (i = 0; !err && i < npages; i++)
-		if ((state[i] & DRM_DEVMEM_RESIDENCY_LOCATION) == location &&
-		    (!peer || devmem_region_has_page(peer->pagemap,
-						     hmm_pfn_to_page(range.hmm_pfns[i]))))
-			*bytes += PAGE_SIZE;
-out:
-	kfree(state);
-	kvfree(range.hmm_pfns);
-	return err;
-}
-
-/**
- * devmem_svm_residency() - tell where pages are
- * @vm: the VM
- * @start: first virtual address, aligned to pages
- * @npages: how many pages, within the address space
- * @out: one byte for each page, DRM_DEVMEM_RESIDENCY_*
- *
- * Context: process context.
- *
- * Return: 0, -ESRCH when the process has exited, -ENODEV when the device has gone,
- * -EINTR when the thread is killed, -EBUSY, -EFAULT, -ENOMEM.
- */
-int devmem_svm_residency(struct devmem_vm *vm, unsigned long start,
-			 unsigned long npages, u8 __user *out)
-{
-	struct hmm_range range = { .dev_private_owner = vm->dm->peer.owner };
-	unsigned long done, n;
-	u8 *state = NULL;
-	int idx, err = -ENOMEM;
-
-	if (!mmget_not_zero(vm->svm.mm))
-		return -ESRCH;
-
-	range.hmm_pfns = kvmalloc_objs(*range.hmm_pfns, DEVMEM_SVM_RESIDENCY_BATCH);
-	state = kmalloc(DEVMEM_SVM_RESIDENCY_BATCH, GFP_KERNEL);
-	if (!range.hmm_pfns || !state)
-		goto out;
-
-	for (done = 0, err = 0; !err && done < npages; done += n) {
-		n = min(npages - done, DEVMEM_SVM_RESIDENCY_BATCH);
-		range.start = start + done * PAGE_SIZE;
-		range.end = range.start + n * PAGE_SIZE;
-		/* It looks into the page table of the GPU; the copy can take any time. */
-		if (!drm_dev_enter(&vm->dm->drm, &idx)) {
-			err = -ENODEV;
-			break;
-		}
-		err = devmem_svm_residency_batch(vm, &range, state);
-		drm_dev_exit(idx);
-		if (!err && copy_to_user(out + done, state, n))
-			err = -EFAULT;
-		/* One that goes on afterwards would have to start at the beginning. */
-		if (!err && fatal_signal_pending(current))
-			err = -EINTR;
-	}
-out:
-	kfree(state);
-	kvfree(range.hmm_pfns);
-	mmput(vm->svm.mm);
-	return err;
 }

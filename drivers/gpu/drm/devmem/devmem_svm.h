@@ -51,9 +51,6 @@ struct devmem_range {
 	bool removed;
 };
 
-/* How much devmem_svm_settle() looks at, at most */
-#define DEVMEM_SVM_BATCH_BYTES	SZ_2M
-
 struct devmem_range *devmem_svm_first_range(struct devmem_vm *vm, unsigned long start,
 					    unsigned long end);
 struct devmem_range *devmem_svm_next_range(struct devmem_vm *vm, struct devmem_range *range,
@@ -65,14 +62,9 @@ void devmem_svm_fini(struct devmem_vm *vm);
 int devmem_svm_fault(struct devmem_vm *vm, struct devmem_fault *fault, u64 va, u8 access);
 int devmem_svm_prefetch(struct devmem_vm *vm, unsigned long *start, unsigned long end,
 			bool preferred, bool write, unsigned long deadline);
-int devmem_svm_settle(struct devmem_vm *vm, unsigned long start, unsigned long end,
-		      u32 location, struct drm_pagemap *peer, enum devmem_trigger trigger,
-		      u64 *bytes);
 unsigned long devmem_svm_device_pages(struct devmem_range *range);
 void devmem_svm_ban(struct devmem_vm *vm);
 int devmem_svm_remove_ranges(struct devmem_vm *vm, unsigned long start,
 			     unsigned long end);
-int devmem_svm_residency(struct devmem_vm *vm, unsigned long start,
-			 unsigned long npages, u8 __user *out);
 
 #endif /* _DEVMEM_SVM_H_ */

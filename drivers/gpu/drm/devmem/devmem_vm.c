@@ -3,16 +3,12 @@
 
 #include <drm/drm_drv.h>
 #include <drm/drm_print.h>
-#include <linux/sizes.h>
 #include <linux/uaccess.h>
 #include <uapi/drm/devmem_drm.h>
 
 #include "devmem_device.h"
 #include "devmem_svm.h"
 #include "devmem_vm.h"
-
-/* Longest range that one residency query looks at, in bytes */
-#define DEVMEM_VM_RESIDENCY_MAX	SZ_1G
 
 /* VMs that a process can have destroyed and that live on */
 #define DEVMEM_VM_MAX_DESTROYED	32
@@ -411,41 +407,6 @@ void devmem_vm_close_all(struct devmem_file *df)
 		xa_erase(&df->vms, id);
 		devmem_vm_close(vm);
 	}
-}
-
-/**
- * devmem_vm_residency_ioctl() - DRM_IOCTL_DEVMEM_QUERY_RESIDENCY
- * @drm: the DRM device
- * @data: struct drm_devmem_query_residency
- * @file: the open file
- *
- * Return: 0 or a negative error, see the uapi header.
- */
-int devmem_vm_residency_ioctl(struct drm_device *drm, void *data,
-			      struct drm_file *file)
-{
-	struct drm_devmem_query_residency *args = data;
-	struct devmem_vm *vm;
-	int err;
-
-	if (args->flags || !args->length ||
-	    !PAGE_ALIGNED(args->addr | args->length))
-		return -EINVAL;
-	if (drm_dev_is_unplugged(drm))
-		return -ENODEV;
-
-	vm = devmem_vm_lookup(file->driver_priv, args->vm_id);
-	if (!vm)
-		return -ENOENT;
-
-	err = devmem_vm_check_range(vm, args->addr, args->length);
-	if (!err && args->length > DEVMEM_VM_RESIDENCY_MAX)
-		err = -E2BIG;
-	if (!err)
-		err = devmem_svm_residency(vm, args->addr, args->length >> PAGE_SHIFT,
-					   u64_to_user_ptr(args->data));
-	devmem_vm_put(vm);
-	return err;
 }
 
 /**

@@ -94,8 +94,6 @@ int devmem_vm_create_ioctl(struct drm_device *drm, void *data,
 			   struct drm_file *file);
 int devmem_vm_destroy_ioctl(struct drm_device *drm, void *data,
 			    struct drm_file *file);
-int devmem_vm_residency_ioctl(struct drm_device *drm, void *data,
-			      struct drm_file *file);
 int devmem_vm_stats_ioctl(struct drm_device *drm, void *data,
 			  struct drm_file *file);
 struct devmem_vm *devmem_vm_get(struct devmem_vm *vm);
