@@ -1043,6 +1043,8 @@ static void test_stats(void)
 	igt_assert_eq_u64(s[2].gpu_faults, s[1].gpu_faults);
 	igt_assert_eq_u64(s[2].to_device_bytes, s[1].to_device_bytes);
 
+	/* Looking for what is used goes on all the time. */
+	s[2].access_scans = s[3].access_scans;
 	igt_assert(!memcmp(&s[3], &s[2], sizeof(s[3])));
 
 	/* Right to write what is already on the device moves nothing. */

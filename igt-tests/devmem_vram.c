@@ -347,6 +347,7 @@ static void test_evict_while_used(void)
 	uint64_t *words = igt_devmem_anon_alloc(2 * MIB), *shared = igt_devmem_shared_alloc(PAGE);
 	uint32_t *turn = igt_devmem_shared_alloc(PAGE);
 	unsigned int loop;
+	int64_t end;
 
 	/* Before there is memory that fork() would share */
 	igt_fork(child, 1) {
@@ -359,6 +360,9 @@ static void test_evict_while_used(void)
 	igt_devmem_load(&d.batch, 1, shared + 1, 8);
 	igt_devmem_branch(&d.batch, 1, DRM_DEVMEM_COMPARE_EQ, 0, loop);
 	igt_devmem_submit(&d);
+	end = igt_devmem_deadline(IGT_DEVMEM_TIMEOUT_NS);
+	while (!__atomic_load_n(shared, __ATOMIC_SEQ_CST))
+		igt_assert(igt_devmem_deadline(0) < end);
 	igt_devmem_set_turn(turn, 1);
 	igt_waitchildren();
 	igt_assert(!igt_devmem_done(&d, 0));

@@ -262,7 +262,8 @@ static void test_wait_for_cpu(struct machine *m)
 		SUBMIT(m, 0, CMD(WAIT, .width = 8, .sub = DRM_DEVMEM_COMPARE_GE,
 				 .a = vas[i], .b = 10, .c = ~1ull),
 		       CMD(STORE, .width = 8, .a = RESULT, .b = 1));
-		usleep(5000);
+		CHECK(machine_wait(m, GPU_REG_QUEUE(0, GPU_QUEUE_STATUS), ~0ull,
+				   GPU_QUEUE_STATUS_RUNNING));
 		machine_put64(m, vas[i], 9);
 		usleep(5000);
 		CHECK_EQ(machine_get64(m, RESULT), 0);
