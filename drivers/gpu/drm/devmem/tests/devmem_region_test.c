@@ -127,8 +127,8 @@ static void devmem_region_test_fini_waits(struct kunit *test)
 
 	INIT_WORK_ONSTACK(&w.work, devmem_region_test_unregister);
 	schedule_work(&w.work);
-	for (i = 0; i < 1000 && !percpu_ref_is_dying(&dm->region.pagemap.ref); i++)
-		msleep(10);
+	for (i = 0; i < 500 && !percpu_ref_is_dying(&dm->region.pagemap.ref); i++)
+		msleep(20);
 	msleep(100);
 	KUNIT_EXPECT_FALSE(test, READ_ONCE(w.done));
 	KUNIT_EXPECT_EQ(test, devmem_region_populate(dm, 0, SZ_2M), -ENODEV);
