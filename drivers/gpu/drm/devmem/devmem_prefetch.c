@@ -256,7 +256,7 @@ static int devmem_prefetch_charge(struct devmem_vm *vm)
 	int err = 0;
 
 	xa_lock(&vm->dm->vms);
-	devmem_vm_count_locked(vm->dm, vm->svm.mm, &count);
+	count = devmem_vm_count_locked(vm->dm, vm->svm.mm);
 	if (vm->prefetch.count < DEVMEM_PREFETCH_MAX &&
 	    count.prefetches < DEVMEM_PREFETCH_MAX_PROCESS)
 		vm->prefetch.count++;

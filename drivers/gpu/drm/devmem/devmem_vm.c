@@ -100,25 +100,27 @@ struct devmem_vm *devmem_vm_find(struct devmem_device *dm, u32 vmid)
  * devmem_vm_count_locked() - what all VMs of a process hold together
  * @dm: the device
  * @mm: memory of the process
- * @count: where to
  *
  * Context: the lock of &devmem_device.vms held.
+ *
+ * Return: the sums.
  */
-void devmem_vm_count_locked(struct devmem_device *dm, const struct mm_struct *mm,
-			    struct devmem_vm_count *count)
+struct devmem_vm_count devmem_vm_count_locked(struct devmem_device *dm,
+					      const struct mm_struct *mm)
 {
+	struct devmem_vm_count count = {};
 	struct devmem_vm *vm;
 	unsigned long vmid;
 
 	lockdep_assert_held(&dm->vms.xa_lock);
-	*count = (struct devmem_vm_count){};
 	xa_for_each(&dm->vms, vmid, vm) {
 		if (vm->svm.mm != mm)
 			continue;
-		count->destroyed += READ_ONCE(vm->prefetch.closed);
-		count->prefetches += vm->prefetch.count;
-		count->orphans += atomic_read(&vm->orphans);
+		count.destroyed += READ_ONCE(vm->prefetch.closed);
+		count.prefetches += vm->prefetch.count;
+		count.orphans += atomic_read(&vm->orphans);
 	}
+	return count;
 }
 
 /**
@@ -136,7 +138,7 @@ struct devmem_vm_count devmem_vm_count(struct devmem_device *dm,
 	struct devmem_vm_count count;
 
 	xa_lock(&dm->vms);
-	devmem_vm_count_locked(dm, mm, &count);
+	count = devmem_vm_count_locked(dm, mm);
 	xa_unlock(&dm->vms);
 	return count;
 }

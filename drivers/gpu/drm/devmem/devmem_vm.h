@@ -99,8 +99,8 @@ int devmem_vm_stats_ioctl(struct drm_device *drm, void *data,
 struct devmem_vm *devmem_vm_get(struct devmem_vm *vm);
 struct devmem_vm *devmem_vm_lookup(struct devmem_file *df, u32 vm_id);
 struct devmem_vm *devmem_vm_find(struct devmem_device *dm, u32 vmid);
-void devmem_vm_count_locked(struct devmem_device *dm, const struct mm_struct *mm,
-			    struct devmem_vm_count *count);
+struct devmem_vm_count devmem_vm_count_locked(struct devmem_device *dm,
+					      const struct mm_struct *mm);
 struct devmem_vm_count devmem_vm_count(struct devmem_device *dm,
 				       const struct mm_struct *mm);
 int devmem_vm_check_range(struct devmem_vm *vm, u64 addr, u64 length);
