@@ -484,6 +484,20 @@ static int leave_stuck(int uffd, char *page)
 	return 0;
 }
 
+/* A limit that was met is nothing to others, and nothing to the queue that there is. */
+static void check_others_run(void)
+{
+	igt_fork(child, 1) {
+		igt_devmem_init(&d, drm_reopen_driver(d.fd), 0);
+		igt_devmem_poke(&d, d.result, 1);
+		igt_assert_eq_u64(*d.result, 1);
+	}
+	igt_waitchildren();
+	d.batch.count = 0;
+	igt_devmem_poke(&d, d.result, 2);
+	igt_assert_eq_u64(*d.result, 2);
+}
+
 static void test_limit_stuck(void)
 {
 	int64_t end = igt_devmem_deadline(IGT_DEVMEM_TIMEOUT_NS);
@@ -503,16 +517,7 @@ static void test_limit_stuck(void)
 	igt_assert_eq(err, -EBUSY);
 	igt_assert_eq(count, STUCK_LIMIT);
 
-	/* That is nothing to others, and nothing to the queues that there are. */
-	igt_fork(child, 1) {
-		igt_devmem_init(&d, drm_reopen_driver(d.fd), 0);
-		igt_devmem_poke(&d, d.result, 1);
-		igt_assert_eq_u64(*d.result, 1);
-	}
-	igt_waitchildren();
-	d.batch.count = 0;
-	igt_devmem_poke(&d, d.result, 2);
-	igt_assert_eq_u64(*d.result, 2);
+	check_others_run();
 
 	close(uffd);
 	do {
@@ -559,16 +564,7 @@ static void test_limit_stuck_vms(void)
 	igt_assert_eq(err, -EBUSY);
 	igt_assert_eq(count, STUCK_VMS);
 
-	/* That is nothing to others, and nothing to the VM that there is. */
-	igt_fork(child, 1) {
-		igt_devmem_init(&d, drm_reopen_driver(d.fd), 0);
-		igt_devmem_poke(&d, d.result, 1);
-		igt_assert_eq_u64(*d.result, 1);
-	}
-	igt_waitchildren();
-	d.batch.count = 0;
-	igt_devmem_poke(&d, d.result, 2);
-	igt_assert_eq_u64(*d.result, 2);
+	check_others_run();
 
 	close(uffd);
 	do {
