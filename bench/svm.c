@@ -469,7 +469,8 @@ static void bench_working_set(const char *name)
 		const char *name;
 		unsigned int quarters;
 	} sets[] = {
-		{ "working-set-0.25", 1 }, { "working-set-0.5", 2 }, { "working-set-1", 4 },
+		{ "working-set-0.25", 1 }, { "working-set-0.5", 2 },
+		{ "working-set-0.75", 3 }, { "working-set-1.25", 5 },
 		{ "working-set-2", 8 }, { "working-set-4", 16 },
 	};
 
