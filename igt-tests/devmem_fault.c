@@ -325,11 +325,14 @@ static uint64_t merged(void)
 	return igt_devmem_stats(d.fd, d.vm).gpu_faults_merged;
 }
 
-/* The fault comes next. Nothing shows that it has come to wait for another one. */
-static void wait_begun(struct worker *w)
+/* Their faults come next. Nothing shows that they have come to wait for another one. */
+static void wait_begun(struct worker *w, int count)
 {
-	igt_devmem_wait_turn(w->begun, 1);
-	usleep(200000);
+	int i;
+
+	for (i = 0; i < count; i++)
+		igt_devmem_wait_turn(w[i].begun, 1);
+	sleep(1);
 }
 
 /* The first worker's fault is stuck; the others fault meanwhile. */
@@ -341,8 +344,7 @@ static void start_workers(struct worker *w, int uffd, char *p)
 	wait_blocked(uffd);
 	for (i = 1; i < QUEUES; i++)
 		worker_start(&w[i], d.vm, p + 8 * i, false);
-	for (i = 1; i < QUEUES; i++)
-		wait_begun(&w[i]);
+	wait_begun(&w[1], QUEUES - 1);
 }
 
 static void test_merge(void)
@@ -396,7 +398,7 @@ static void test_merge_rights(void)
 	worker_start(&writer, d.vm, p, true);
 	wait_blocked(uffd);
 	worker_start(&reader, d.vm, p, false);
-	wait_begun(&reader);
+	wait_begun(&reader, 1);
 	resolve(uffd, p);
 	igt_assert_eq(worker_end(&writer), DRM_DEVMEM_ERROR_NONE);
 	igt_assert_eq(worker_end(&reader), DRM_DEVMEM_ERROR_NONE);
@@ -411,7 +413,7 @@ static void test_merge_rights(void)
 	worker_start(&reader, d.vm, p, false);
 	wait_blocked(uffd);
 	worker_start(&writer, d.vm, p, true);
-	wait_begun(&writer);
+	wait_begun(&writer, 1);
 	igt_assert(!worker_done(&writer, 0));
 	resolve(uffd, p);
 	igt_assert_eq(worker_end(&reader), DRM_DEVMEM_ERROR_NONE);
