@@ -47,6 +47,9 @@
  * SUBTEST: held-fault
  * Description: A fault that does not end keeps the device awake
  *
+ * SUBTEST: asleep
+ * Description: Its file says that the device sleeps, or is about to
+ *
  * SUBTEST: copy-fails
  * Description: Memory that can't be brought back keeps the device awake
  *
@@ -113,6 +116,18 @@ static int write_debugfs(int fd, const char *name, const char *text)
 	err = write(file, text, strlen(text)) == (ssize_t)strlen(text) ? 0 : -errno;
 	close(file);
 	return err;
+}
+
+/* Does the device sleep, or is it about to? */
+static bool asleep(void)
+{
+	int file = igt_debugfs_open(d.fd, "sleep", O_RDONLY);
+	char text[4];
+
+	igt_assert_fd(file);
+	igt_assert_eq(read(file, text, sizeof(text)), 2);
+	close(file);
+	return text[0] == '1';
 }
 
 /* Sleep and wake up; 0 or a negative error. */
@@ -493,6 +508,33 @@ static void test_held_fault(void)
 	igt_devmem_anon_free(p, PAGE);
 }
 
+static void test_asleep(void)
+{
+	int64_t end = igt_devmem_deadline(IGT_DEVMEM_TIMEOUT_NS);
+	uint64_t *p = igt_devmem_anon_alloc(PAGE);
+	int stop = igt_devmem_stop_open(d.fd);
+
+	igt_assert(!asleep());
+	igt_devmem_stop_set(stop, "fault");
+	igt_devmem_store(&d.batch, p, VALUE, 8);
+	igt_devmem_submit(&d);
+	igt_assert(igt_devmem_stop_reached(stop, "fault"));
+	/* It waits for the fault. */
+	igt_fork(child, 1)
+		igt_assert_eq(request(d.fd, "1"), 0);
+	while (!asleep()) {
+		igt_assert(igt_devmem_deadline(0) < end);
+		usleep(1000);
+	}
+	igt_devmem_stop_close(stop);
+	igt_waitchildren();
+	igt_assert(!asleep());
+	igt_assert(igt_devmem_done(&d, IGT_DEVMEM_TIMEOUT_NS));
+	d.batch.count = 0;
+	igt_assert_eq_u64(p[0], VALUE);
+	igt_devmem_anon_free(p, PAGE);
+}
+
 static void set_fail_copy(const char *name, const char *value)
 {
 	char path[32];
@@ -607,6 +649,7 @@ static const struct {
 	{ "prefetch", "A prefetch waits", test_prefetch, true, NULL },
 	{ "objects", "VMs and queues come and go", test_objects, false, NULL },
 	{ "held-fault", "A fault does not end", test_held_fault, false, NULL },
+	{ "asleep", "The device is about to sleep", test_asleep, false, NULL },
 	{ "copy-fails", "Memory can't be brought back", test_copy_fails, false, NULL },
 	{ "peers", "Devices use each other's memory", test_peers, true, "num_devices=2" },
 };

@@ -44,6 +44,7 @@
  *
  * For tests there is the debugfs file ``sleep`` of a device. To write 1 does with that
  * device all of the above, one after the other, while the rest of the system goes on.
+ * It reads 1 while nothing may use the device for that, else 0.
  * How long it waits for what is under way is in ``sleep_timeout_ms``.
  *
  * &devmem_pm.objects keeps VMs and queues from coming and going while the device loses
@@ -282,7 +283,18 @@ static int devmem_pm_set_sleep(void *data, u64 value)
 	return err;
 }
 
-DEFINE_DEBUGFS_ATTRIBUTE(devmem_pm_sleep_fops, NULL, devmem_pm_set_sleep, "%llu\n");
+static int devmem_pm_get_sleep(void *data, u64 *value)
+{
+	struct devmem_device *dm = data;
+
+	spin_lock(&dm->pm.lock);
+	*value = dm->pm.closed;
+	spin_unlock(&dm->pm.lock);
+	return 0;
+}
+
+DEFINE_DEBUGFS_ATTRIBUTE(devmem_pm_sleep_fops, devmem_pm_get_sleep, devmem_pm_set_sleep,
+			 "%llu\n");
 
 /**
  * devmem_pm_add_debugfs() - let tests make a device sleep
@@ -290,7 +302,7 @@ DEFINE_DEBUGFS_ATTRIBUTE(devmem_pm_sleep_fops, NULL, devmem_pm_set_sleep, "%llu\
  */
 void devmem_pm_add_debugfs(struct devmem_device *dm)
 {
-	debugfs_create_file("sleep", 0200, dm->drm.debugfs_root, dm, &devmem_pm_sleep_fops);
+	debugfs_create_file("sleep", 0600, dm->drm.debugfs_root, dm, &devmem_pm_sleep_fops);
 	debugfs_create_u32("sleep_timeout_ms", 0600, dm->drm.debugfs_root,
 			   &dm->pm.timeout_ms);
 }
