@@ -61,6 +61,9 @@
  * @exit:		the owner exits
  * @kill:		the other process is killed
  *
+ * SUBTEST: exit-at-evict-copy
+ * Description: The last process that maps memory exits while it is copied to the system
+ *
  * SUBTEST: %s-at-invalidate
  * Description: While %arg[1] takes memory away, the GPU does not reach it any more
  *
@@ -783,6 +786,69 @@ static void test_kill_at_evict(void)
 	igt_devmem_expect_words(words + 1, OLD, VICTIM_SIZE - 8);
 	igt_assert_eq_u64(igt_devmem_violations(d.fd), 0);
 	igt_devmem_anon_free(words, VICTIM_SIZE);
+	igt_devmem_stop_close(stop);
+	igt_devmem_fini(&d);
+	drm_close_driver(d.fd);
+}
+
+/* A process ends; its child alone maps the memory, without a device, until turn 2. */
+static void leave_heir(void)
+{
+	uint64_t *words = igt_devmem_anon_alloc(VICTIM_SIZE);
+
+	igt_devmem_init(&d, drm_reopen_driver(d.fd), 0);
+	igt_devmem_set(&d, words, OLD, VICTIM_SIZE);
+	forked = fork();
+	igt_assert_lte(0, forked);
+	if (!forked) {
+		close(d.fd);
+		igt_devmem_set_turn(turn, 1);
+		igt_devmem_wait_turn(turn, 2);
+		_exit(0);
+	}
+}
+
+/*
+ * While memory is copied to the system its last mapping goes away, and with it all that
+ * the kernel had to find the mappings by. Only a kernel that checks its memory (the debug
+ * guest) is sure to notice a use after that.
+ */
+static void test_exit_at_evict_copy(void)
+{
+	int alive[2];
+	uint64_t size, *fill;
+	char none;
+
+	igt_devmem_reload(EVICT_OPTIONS);
+	igt_devmem_init(&d, igt_devmem_open(), 0);
+	stop = igt_devmem_stop_open(d.fd);
+	turn = igt_devmem_shared_alloc(PAGE);
+	igt_assert_eq(pipe(alive), 0);
+	igt_fork(child, 1)
+		leave_heir();
+	close(alive[1]);
+	igt_waitchildren();
+	igt_devmem_wait_turn(turn, 1);
+
+	size = igt_devmem_get_param(d.fd, DRM_DEVMEM_PARAM_VRAM_SIZE);
+	fill = igt_devmem_anon_alloc(size);
+	igt_devmem_stop_set(stop, "copy-to-system");
+	igt_devmem_fill(&d.batch, fill, NEW, 8, size);
+	igt_devmem_submit(&d);
+	igt_assert(igt_devmem_stop_reached(stop, "copy-to-system"));
+	igt_devmem_set_turn(turn, 2);
+	/* A process closes its files when its memory is gone. */
+	igt_assert_eq(read(alive[0], &none, 1), 0);
+	/* What is freed by RCU goes, too. */
+	sleep(1);
+	igt_devmem_stop_clear(stop, "copy-to-system");
+	igt_assert_eq(end_of_batch(), DRM_DEVMEM_ERROR_NONE);
+	igt_devmem_expect_words(fill, NEW, size);
+	igt_assert_eq_u64(igt_devmem_violations(d.fd), 0);
+
+	close(alive[0]);
+	igt_devmem_anon_free(fill, size);
+	igt_devmem_shared_free(turn, PAGE);
 	igt_devmem_stop_close(stop);
 	igt_devmem_fini(&d);
 	drm_close_driver(d.fd);
@@ -1728,6 +1794,10 @@ int igt_main()
 	igt_describe("The end of who evicts in the middle of it");
 	igt_subtest("kill-at-evict")
 		test_kill_at_evict();
+	igt_describe("The last process that maps memory exits while it is copied");
+	igt_subtest("exit-at-evict-copy")
+		test_exit_at_evict_copy();
+
 	igt_fixture()
 		igt_devmem_restore();
 }
