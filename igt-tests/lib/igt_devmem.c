@@ -1063,16 +1063,17 @@ static void remember_params(void)
 		closedir(dir);
 }
 
-/* Whoever closed the device last may still be about to let go of it. */
+/* Whoever closed the device last may still be about to let go of it, or a prefetch to end. */
 static int unload(void)
 {
-	int err, tries = 0;
+	int64_t end = igt_devmem_deadline(IGT_DEVMEM_TIMEOUT_NS);
+	int err;
 
 	do {
 		err = igt_devmem_unload_once();
 		if (err == -EAGAIN || err == -EBUSY)
 			usleep(20000);
-	} while ((err == -EAGAIN || err == -EBUSY) && ++tries < 100);
+	} while ((err == -EAGAIN || err == -EBUSY) && igt_devmem_deadline(0) < end);
 
 	return err == -ENOENT ? 0 : err;
 }
